@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The machine that a program sees: PCI topology, IOMMU units and groups, drivers, and the sysfs
+ * view of them.
+ *
+ * A host is described (host_config_*), then built (host_new). The view is a directory tree on a
+ * file system of this process's, whose "sys" and "dev" stand for /sys and /dev. Directories that
+ * exist on the real machine too are merged: the tree holds empty stand-ins for their other entries,
+ * so that a listing is complete, and whoever resolves paths asks host_path() first.
+ *
+ * Threads: the control thread.
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include <sys/stat.h>
+
+#include "device/device.h"
+#include "vfio/vfio.h"
+
+struct host;
+
+/* What the user described; strings are one line of "name=value,..." as on the command line. */
+struct host_config;
+struct host_config *host_config_new(const struct device_model *const *models /* NULL-terminated */);
+void host_config_free(struct host_config *config);
+/* Each: 0, or -EINVAL/-ENOMEM with *error a malloc'ed line that names argument, reason and way out.
+ */
+int host_config_add_device(struct host_config *config, const char *spec, char **error);
+int host_config_set_iommu(struct host_config *config, const char *spec, char **error);
+int host_config_read_file(struct host_config *config, const char *path, char **error);
+void host_config_keep_host_pci(struct host_config *config, bool keep);
+
+/* Builds everything, with the tree in @dir (an empty directory, owned by the caller). 0, or -errno
+ * with *error. */
+int host_new(const struct host_config *config, const char *dir, const struct vfio_core_ops *ops,
+	     void *opaque, struct host **out, char **error);
+/* All files must be released. Removes the tree's contents. */
+void host_free(struct host *host);
+
+struct vfio_core *host_vfio(struct host *host);
+struct iommu_fault_log *host_faults(struct host *host);
+
+/* What a path of the program's means. */
+enum host_path_kind {
+	HOST_PATH_REAL,	  /* not ours: the real file system answers */
+	HOST_PATH_TREE,	  /* the file or directory of the same name in the tree, whether it exists
+			     there or not */
+	HOST_PATH_ABSENT, /* ours, and hidden: ENOENT */
+	HOST_PATH_NODE,	  /* a device node: see struct host_node */
+};
+
+enum host_node_kind { HOST_NODE_CONTAINER, HOST_NODE_GROUP };
+
+struct host_node {
+	enum host_node_kind kind;
+	unsigned int group; /* HOST_NODE_GROUP */
+	u32 mode;	    /* S_IFCHR | permissions */
+	u32 major, minor;
+};
+
+/*
+ * Classifies @path: absolute, normalized (no "." or "..", no double or trailing "/"), all symbolic
+ * links resolved but perhaps the last. The cost for paths outside /sys and /dev is that of one
+ * comparison.
+ */
+enum host_path_kind host_path(struct host *host, const char *path, struct host_node *node);
+/* Cheap first question: whether any path that starts with @prefix (same form) could be other than
+ * HOST_PATH_REAL. */
+bool host_path_covers(struct host *host, const char *prefix);
+
+/*
+ * A control attribute (driver/unbind, driver_override, reset, ...) was written: what the write
+ * returns, 0 or -errno; -EINPROGRESS: it blocks (an unbind of a device in use) and @done is called
+ * later. Path as for host_path().
+ */
+int host_attr_write(struct host *host, const char *path, const void *data, size_t len,
+		    void (*done)(void *opaque, int result), void *opaque);
+/* Whether writes to @path go to host_attr_write(). */
+bool host_attr_writable(struct host *host, const char *path);
+/* A sysfs "config" file may have been written by the program: compare with the registers, and
+ * perform the writes. */
+void host_config_written(struct host *host, const char *path);
+
+#endif
