@@ -85,6 +85,16 @@ struct device_bar {
 	void *host; /* DEVICE_BAR_SHARED: this process's view */
 };
 
+/*
+ * The functions behind one bridge: what a secondary bus reset resets. Kept by src/host. A device on
+ * a root bus has none: nothing can reset that bus.
+ */
+struct device_bus {
+	struct cds_list_head devices; /* struct device.bus_node, in the order of their addresses */
+	bool slot_reset; /* behind a hotplug-capable port: the whole slot can be reset (Linux:
+			    pci_probe_reset_slot) */
+};
+
 /* The thread that runs a host's timers and polling models; made by device_thread_new(). */
 struct device_thread;
 
@@ -108,6 +118,8 @@ struct device {
 	bool intx_level;		    /* lock: the model's level of the pin */
 	bool decoding;			    /* control thread: shared BARs are present in memfd */
 	struct device_thread *thread;
+	struct device_bus *bus; /* or NULL; src/host's */
+	struct cds_list_head bus_node;
 	void *driver_data; /* of the driver bound to it (src/vfio) */
 };
 
