@@ -127,5 +127,10 @@ void vfio_device_request(struct vfio_device *vdev);
 unsigned int vfio_device_opens(const struct vfio_device *vdev);
 /* Whether group @id has a node now. */
 bool vfio_group_exists(struct vfio_core *core, unsigned int id);
+/* The minor number of the node of group @id (its major is VFIO_GROUP_MAJOR), or -ENODEV. */
+int vfio_group_minor(struct vfio_core *core, unsigned int id);
+/* Whether a container owns the DMA of group @id: no other driver than vfio-pci may then bind to its
+ * devices (Linux: iommu_device_use_default_domain() gives -EBUSY). */
+bool vfio_group_claimed(struct vfio_core *core, unsigned int id);
 
 #endif
