@@ -9,7 +9,8 @@
  * Threads: range_map_insert(), range_map_remove() and the destructor belong to the one writer.
  * Lookups marked "reader" may run in any thread inside rcu_read_begin()/rcu_read_end(), and in the
  * writer without it. Memory of the map that a change makes unreachable is freed after rcu_wait();
- * see range_map_sync().
+ * see range_map_sync(). So that it stays bounded, insert and remove do so themselves now and then:
+ * the writer calls them outside of sections.
  */
 #ifndef BASE_RANGE_MAP_H
 #define BASE_RANGE_MAP_H
@@ -32,7 +33,7 @@ struct range_map *range_map_new(void);
 void range_map_free(struct range_map *map);
 
 /* -EEXIST if any part of [start, last] is taken, -ENOMEM (nothing changed), -EINVAL if last <
- * start. */
+ * start or @value is NULL. */
 int range_map_insert(struct range_map *map, u64 start, u64 last, void *value);
 
 /* Removes the range that starts exactly at @start; returns its value, or NULL with nothing changed.

@@ -4,10 +4,11 @@
  * see.
  *
  * A device thread calls rcu_thread_start() once, rcu_read_begin() before it translates or accesses
- * program memory, and rcu_read_end() when it is done with everything it found. Sections do not
- * nest. Between sections a thread is offline, so that rcu_wait() never waits for an idle one. The
- * control thread is the only writer; it is never a registered reader unless it performs DMA itself,
- * which it does through the same two calls. rcu_wait() must not be called inside a section.
+ * program memory, and rcu_read_end() when it is done with everything it found. Sections may
+ * nest: only the outermost counts. Between sections a thread is offline, so that rcu_wait() never
+ * waits for an idle one. The control thread is the only writer; it is never a registered reader
+ * unless it performs DMA itself, which it does through the same two calls. rcu_wait() must not be
+ * called inside a section.
  */
 #ifndef BASE_RCU_H
 #define BASE_RCU_H
