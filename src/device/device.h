@@ -105,17 +105,21 @@ struct device {
 	struct pci_function pci; /* lock */
 	struct pci_ident ident;	 /* fixed after init */
 	struct iommu_endpoint ep;
+	const struct pci_function_ops *model_ops; /* fixed after init; or NULL */
 	struct device_bar bars[PCI_NUM_BARS + 1]; /* fixed after init */
 	/*
 	 * The file that programs get: shared BARs lie in it at their offsets; trapped BARs and
 	 * config space lie past its end. Made by device_new(); the owner of the device may reopen
-	 * it.
+	 * it. Its seals cannot be changed by programs. Without shared BARs its size is sealed at 0.
 	 */
 	int memfd;
-	pthread_mutex_t lock;
+	int aside;	      /* shared BARs while they are absent from memfd, or -1 */
+	u64 file_size;	      /* of memfd while shared BARs are present; fixed after init */
+	pthread_mutex_t lock; /* recursive: a device's DMA may reach a BAR of its own */
 	const struct device_irq_sink *sink; /* lock */
 	void *sink_opaque;		    /* lock */
 	bool intx_level;		    /* lock: the model's level of the pin */
+	bool intx_seen;			    /* lock: the level that the sink was told last */
 	bool decoding;			    /* control thread: shared BARs are present in memfd */
 	struct device_thread *thread;
 	struct device_bus *bus; /* or NULL; src/host's */
