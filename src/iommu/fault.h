@@ -40,8 +40,13 @@ void iommu_fault_log_free(struct iommu_fault_log *log);
 void iommu_fault_log_set_sink(struct iommu_fault_log *log,
 			      void (*sink)(void *opaque, const struct iommu_fault *fault),
 			      void *opaque);
-/* @fault->near and what follows are filled in from @domain (or left empty for NULL). Counts it at
- * @ep too. */
+/* Fills in @fault->near and the fields of the mapping. Inside a section (base/rcu.h), or in the
+ * control thread. */
+void iommu_fault_locate(struct iommu_domain *domain, struct iommu_fault *fault);
+/*
+ * Counts the fault at @ep and records it; the device and the time are filled in here, and, unless
+ * @domain is NULL, so is the nearest mapping, as by iommu_fault_locate().
+ */
 void iommu_fault_report(struct iommu_endpoint *ep, struct iommu_domain *domain,
 			struct iommu_fault *fault);
 u64 iommu_fault_count(struct iommu_fault_log *log);

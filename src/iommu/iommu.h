@@ -51,8 +51,9 @@ struct iommu_unit {
 
 struct iommu_domain {
 	struct iommu_unit *unit;
-	struct range_map *ptes; /* IOVA to struct iommu_pte; readers: device threads under RCU */
-	unsigned int attached;	/* endpoints */
+	struct range_map *ptes;	   /* IOVA to struct iommu_pte; readers: device threads under RCU */
+	unsigned int attached;	   /* endpoints */
+	struct iommu_pte *retired; /* unmapped, until iommu_domain_sync() */
 };
 
 /* An entry of a domain: immutable while it is in the map. */
@@ -63,6 +64,7 @@ struct iommu_pte {
 	u64 offset; /* of iova in backing */
 	struct iommu_mm *mm;
 	struct iommu_backing *backing; /* or NULL */
+	struct iommu_pte *next;	       /* the control thread's: in iommu_domain.retired */
 	u32 prot;
 };
 
@@ -114,7 +116,7 @@ void iommu_group_free(struct iommu_group *group);
 void iommu_group_add(struct iommu_group *group, struct iommu_endpoint *ep);
 void iommu_group_remove(struct iommu_endpoint *ep);
 /* Attaches every endpoint of the group; replaces what was attached, without a gap. NULL blocks DMA.
- * Final on return. */
+ * Final on return. -EINVAL, with nothing changed: the domain is of another unit. */
 int iommu_group_attach(struct iommu_group *group, struct iommu_domain *domain);
 
 #endif
