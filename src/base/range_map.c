@@ -51,6 +51,7 @@ struct range_map {
 	u64 prev; /* start of the entry inserted last: tells ascending insertion */
 	struct node *retired;
 	size_t retired_bytes;
+	bool private; /* no readers but the writer */
 	bool removed; /* a value was removed since the last range_map_sync() */
 };
 
@@ -343,10 +344,11 @@ static void free_retired(struct range_map *map)
 
 static void bound_retired(struct range_map *map)
 {
-	if (map->retired_bytes > RETIRED_MAX) {
+	if (map->retired_bytes <= RETIRED_MAX)
+		return;
+	if (!map->private)
 		rcu_wait();
-		free_retired(map);
-	}
+	free_retired(map);
 }
 
 /* An inner node being put together, with room for a split. */
@@ -698,23 +700,31 @@ static void shrink(struct range_map *map, struct cursor *cur)
 		retire(map, leaf);
 }
 
+/* Seeks the range that starts at @start: its place, or NULL. */
+static _Atomic(void *) *find_start(const struct range_map *map, u64 start, struct cursor *cur)
+{
+	struct node *leaf;
+	int idx;
+
+	seek(map, start, cur);
+	leaf = cur->at[cur->depth].node;
+	idx = cur->at[cur->depth].idx;
+	if (idx < 0 || node_start(leaf)[idx] != start || !value_at(leaf, idx))
+		return NULL;
+	return &node_value(leaf)[idx];
+}
+
 void *range_map_remove(struct range_map *map, u64 start)
 {
 	struct cursor cur;
-	struct node *leaf;
+	_Atomic(void *) *place = find_start(map, start, &cur);
 	void *value;
-	int idx;
 
-	seek(map, start, &cur);
-	leaf = cur.at[cur.depth].node;
-	idx = cur.at[cur.depth].idx;
-	if (idx < 0 || node_start(leaf)[idx] != start)
+	if (!place)
 		return NULL;
-	value = value_at(leaf, idx);
-	if (!value)
-		return NULL;
-	atomic_store_explicit(&node_value(leaf)[idx], NULL, memory_order_release);
-	leaf->live--;
+	value = atomic_load_explicit(place, memory_order_relaxed);
+	atomic_store_explicit(place, NULL, memory_order_release);
+	cur.at[cur.depth].node->live--;
 	map->count--;
 	map->removed = true;
 	shrink(map, &cur);
@@ -722,11 +732,26 @@ void *range_map_remove(struct range_map *map, u64 start)
 	return value;
 }
 
+void *range_map_replace(struct range_map *map, u64 start, void *value)
+{
+	struct cursor cur;
+	_Atomic(void *) *place = value ? find_start(map, start, &cur) : NULL;
+	void *old;
+
+	if (!place)
+		return NULL;
+	old = atomic_load_explicit(place, memory_order_relaxed);
+	atomic_store_explicit(place, value, memory_order_release);
+	map->removed = true;
+	return old;
+}
+
 void range_map_sync(struct range_map *map)
 {
 	if (!map->removed && !map->retired)
 		return;
-	rcu_wait();
+	if (!map->private)
+		rcu_wait();
 	map->removed = false;
 	free_retired(map);
 }
@@ -742,6 +767,15 @@ struct range_map *range_map_new(void)
 		return NULL;
 	}
 	atomic_init(&map->root, root);
+	return map;
+}
+
+struct range_map *range_map_new_private(void)
+{
+	struct range_map *map = range_map_new();
+
+	if (map)
+		map->private = true;
 	return map;
 }
 

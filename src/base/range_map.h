@@ -29,6 +29,8 @@ struct range {
 
 /* NULL with errno ENOMEM. */
 struct range_map *range_map_new(void);
+/* A map that the writer's thread alone reads: nothing ever waits for it. */
+struct range_map *range_map_new_private(void);
 /* No reader may be left. The values are the caller's. NULL is allowed. */
 void range_map_free(struct range_map *map);
 
@@ -39,6 +41,10 @@ int range_map_insert(struct range_map *map, u64 start, u64 last, void *value);
 /* Removes the range that starts exactly at @start; returns its value, or NULL with nothing changed.
  * Never fails for memory. */
 void *range_map_remove(struct range_map *map, u64 start);
+
+/* Gives the range that starts exactly at @start another value, without a gap for readers; returns
+ * the old one as range_map_remove() does. Never fails for memory. */
+void *range_map_replace(struct range_map *map, u64 start, void *value);
 
 /*
  * Waits for the readers that may still see what was removed, and frees the map's own memory for it.

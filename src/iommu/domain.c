@@ -38,11 +38,11 @@ void iommu_domain_free(struct iommu_domain *domain)
 	free(domain);
 }
 
-int iommu_domain_map(struct iommu_domain *domain, u64 iova, u64 last, u32 prot, struct iommu_mm *mm,
-		     u64 va, const struct iommu_extent *extent)
+/* Checks the arguments; the entry has its references. */
+static int pte_new(struct iommu_domain *domain, u64 iova, u64 last, u32 prot, struct iommu_mm *mm,
+		   u64 va, const struct iommu_extent *extent, struct iommu_pte **out)
 {
-	cleanup_free struct iommu_pte *pte = NULL;
-	int ret;
+	struct iommu_pte *pte;
 
 	if (last < iova || !IS_ALIGNED(iova | (last + 1) | va, PAGE_SIZE_4K))
 		return -EINVAL;
@@ -56,15 +56,48 @@ int iommu_domain_map(struct iommu_domain *domain, u64 iova, u64 last, u32 prot, 
 		.last = last,
 		.va = va,
 		.offset = extent ? extent->offset : 0,
-		.mm = mm,
-		.backing = extent ? extent->backing : NULL,
+		.mm = iommu_mm_get(mm),
+		.backing = extent ? iommu_backing_get(extent->backing) : NULL,
 		.prot = prot,
 	};
-	ret = range_map_insert(domain->ptes, iova, last, pte);
+	*out = pte;
+	return 0;
+}
+
+int iommu_domain_map(struct iommu_domain *domain, u64 iova, u64 last, u32 prot, struct iommu_mm *mm,
+		     u64 va, const struct iommu_extent *extent)
+{
+	struct iommu_pte *pte;
+	int ret = pte_new(domain, iova, last, prot, mm, va, extent, &pte);
+
 	if (ret)
 		return ret;
-	iommu_mm_get(mm);
-	iommu_backing_get(steal_ptr(&pte)->backing);
+	ret = range_map_insert(domain->ptes, iova, last, pte);
+	if (ret)
+		pte_free(pte);
+	return ret;
+}
+
+static void pte_retire(struct iommu_domain *domain, struct iommu_pte *pte)
+{
+	pte->next = domain->retired;
+	domain->retired = pte;
+}
+
+int iommu_domain_remap(struct iommu_domain *domain, u64 iova, u64 last, u32 prot,
+		       struct iommu_mm *mm, u64 va, const struct iommu_extent *extent)
+{
+	struct iommu_pte *pte;
+	struct range range;
+	int ret;
+
+	if (!range_map_find(domain->ptes, iova, &range) || range.start != iova ||
+	    range.last != last)
+		return -ENOENT;
+	ret = pte_new(domain, iova, last, prot, mm, va, extent, &pte);
+	if (ret)
+		return ret;
+	pte_retire(domain, range_map_replace(domain->ptes, iova, pte));
 	return 0;
 }
 
@@ -73,10 +106,7 @@ void iommu_domain_unmap(struct iommu_domain *domain, u64 iova, u64 last)
 	struct range range;
 
 	while (range_map_first(domain->ptes, iova, last, &range)) {
-		struct iommu_pte *pte = range_map_remove(domain->ptes, range.start);
-
-		pte->next = domain->retired;
-		domain->retired = pte;
+		pte_retire(domain, range_map_remove(domain->ptes, range.start));
 		if (range.last >= last)
 			return;
 		iova = range.last + 1;

@@ -104,6 +104,10 @@ void iommu_domain_free(struct iommu_domain *domain);
  */
 int iommu_domain_map(struct iommu_domain *domain, u64 iova, u64 last, u32 prot, struct iommu_mm *mm,
 		     u64 va, const struct iommu_extent *extent);
+/* Gives the entry that is exactly [iova, last] other memory, without a gap for DMA. As
+ * iommu_domain_map(), and -ENOENT if there is no such entry. */
+int iommu_domain_remap(struct iommu_domain *domain, u64 iova, u64 last, u32 prot,
+		       struct iommu_mm *mm, u64 va, const struct iommu_extent *extent);
 /* Removes the entries inside [iova, last], none of which may cross its ends. Readers may still use
  * them until iommu_domain_sync(). */
 void iommu_domain_unmap(struct iommu_domain *domain, u64 iova, u64 last);
