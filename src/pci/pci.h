@@ -63,13 +63,18 @@ struct pci_function {
 	struct pci_bar bars[PCI_NUM_BARS + 1];
 	struct pci_msix_info msix;
 	/* Offsets of capabilities, 0 if absent. */
-	u16 pm, msi, msix_cap, express, af, aer, acs;
+	u16 pm, msi, msix_cap, express, af, aer, acs, vpd;
+	/* Vital product data behind the VPD capability: the model's, read-only, vpd_size bytes. */
+	const u8 *vpd_data;
+	unsigned int vpd_size;
 	/*
 	 * A copy of the registers for readers outside (the sysfs file "config"), kept up to date
 	 * with each change, or NULL; ->size bytes.
 	 */
 	u8 *mirror;
 	u8 data[PCI_EXPRESS_CONFIG_SIZE];
+	/* Bytes that a capability holds; the others above the header are scratch, as in QEMU. */
+	u8 used[PCI_EXPRESS_CONFIG_SIZE];
 	u8 wmask[PCI_EXPRESS_CONFIG_SIZE]; /* bits that software can write */
 	u8 w1c[PCI_EXPRESS_CONFIG_SIZE];   /* bits that software clears by writing one */
 	u8 reset[PCI_EXPRESS_CONFIG_SIZE]; /* the values after reset; pci_seal() takes them */
@@ -82,6 +87,11 @@ void pci_function_init(struct pci_function *fn, const struct pci_ident *ident, b
 void pci_bridge_init(struct pci_function *fn, const struct pci_ident *ident,
 		     const struct pci_function_ops *ops);
 void pci_bridge_set_buses(struct pci_function *fn, u8 primary, u8 secondary, u8 subordinate);
+
+enum pci_window { PCI_WINDOW_IO, PCI_WINDOW_MEM, PCI_WINDOW_PREFETCH };
+/* What the bridge forwards downstream, in whole granules (4 KiB of I/O, 1 MiB of memory): @last is
+ * inclusive; @last < @base closes the window, which is how it starts. */
+void pci_bridge_set_window(struct pci_function *fn, enum pci_window window, u64 base, u64 last);
 
 /* All of these: 0, -EINVAL (does not fit, bad argument), -EEXIST. @pos 0 takes the next free place.
  */
@@ -97,6 +107,11 @@ int pci_add_express(struct pci_function *fn, u8 pos, unsigned int type /* PCI_EX
 		    bool flr);
 int pci_add_aer(struct pci_function *fn, u16 pos);
 int pci_add_acs(struct pci_function *fn, u16 pos, u16 capability);
+int pci_add_af(struct pci_function *fn, u8 pos); /* with FLR and transactions pending */
+int pci_add_dsn(struct pci_function *fn, u16 pos, u64 serial);
+/* @data stays the caller's and must outlive the function; @size is a multiple of 4, at most 32768.
+ */
+int pci_add_vpd(struct pci_function *fn, u8 pos, const u8 *data, unsigned int size);
 /* Marks bits as writable by software (for capabilities without a function of their own here). */
 void pci_set_writable(struct pci_function *fn, unsigned int offset, unsigned int width, u32 mask);
 /* Marks the function as one of several of its device (header type bit 7). */
@@ -117,6 +132,17 @@ void pci_config_set(struct pci_function *fn, unsigned int offset, unsigned int w
 /* Registers back to their values after reset; calls no hooks. BAR addresses and COMMAND become 0.
  */
 void pci_reset(struct pci_function *fn);
+
+/*
+ * What software keeps over a reset, as Linux's PCI core does around every reset it makes
+ * (pci_save_state(), pci_restore_state()): the header, and the control registers of the
+ * capabilities. MSI and MSI-X come back if they were enabled.
+ */
+struct pci_saved_state {
+	u8 data[PCI_EXPRESS_CONFIG_SIZE];
+};
+void pci_save_state(const struct pci_function *fn, struct pci_saved_state *state);
+void pci_restore_state(struct pci_function *fn, const struct pci_saved_state *state);
 
 bool pci_memory_enabled(const struct pci_function *fn); /* COMMAND.MEM, and in D0 */
 bool pci_io_enabled(const struct pci_function *fn);

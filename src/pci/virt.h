@@ -21,7 +21,11 @@ struct pci_virt_ops {
 	void (*memory)(void *opaque, bool enabled);
 	/* The user changed COMMAND.INTX_DISABLE. */
 	void (*intx_disable)(void *opaque, bool disabled);
-	/* A function level reset through PCI Express or Advanced Features. */
+	/*
+	 * A function level reset through PCI Express or Advanced Features: to be done as
+	 * VFIO_DEVICE_RESET is (Linux: pci_try_reset_function), that is, registers saved before and
+	 * restored after.
+	 */
 	void (*flr)(void *opaque);
 	/* The user changed the power state (0..3). */
 	void (*power)(void *opaque, unsigned int state);
@@ -44,9 +48,18 @@ unsigned int pci_virt_size(const struct pci_virt *virt);
 /* The user's COMMAND.MEM: whether BAR accesses are let through (Linux: __vfio_pci_memory_enabled).
  */
 bool pci_virt_memory_enabled(const struct pci_virt *virt);
+/*
+ * The driver enabled MSI (not MSI-X) with @vectors vectors, or disabled it (0): what the user may
+ * write to the MSI control register depends on it. (Linux: irq_type, msi_qmax.)
+ */
+void pci_virt_set_msi(struct pci_virt *virt, unsigned int vectors);
 /* As in Linux, the device's INTX_DISABLE is vfio's own while the user sees his. */
 bool pci_virt_intx_disabled(const struct pci_virt *virt);
-/* BARs as the user wrote them, to the device, after a reset (Linux: vfio_bar_restore). */
+/*
+ * The device's own BARs, as they were at pci_virt_new(), back to its registers (Linux:
+ * vfio_bar_restore). A reset made by the driver keeps all of the header instead: pci_save_state(),
+ * reset, pci_restore_state().
+ */
 void pci_virt_restore(struct pci_virt *virt);
 
 #endif
