@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Eventfds of programs, in both directions.
+ *
+ * Towards the program: an eventfd that is full blocks who writes to it, and its flags are the
+ * program's. The kernel's own drivers cannot block, they saturate the counter; an asynchronous read
+ * of nothing that names the eventfd for its completion makes the kernel do exactly that. Where
+ * asynchronous I/O is not to be had, an eventfd that cannot take a signal just now is left alone.
+ *
+ * From the program: edge-triggered, since the counter is the program's too. Both the watcher thread
+ * and the control thread take events, one at a time, so that the control thread can make sure that
+ * what the program signalled before its call takes effect before it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/rcu.h"
+#include "vfio/vfio_pci.h"
+
+#define SIGNALLER_RING 64 /* completions that may wait to be reaped */
+#define WATCH_BATCH 64	  /* events taken at a time */
+#define WATCH_ROUNDS 16	  /* batches before others get a turn: all virqfds of a device, once */
+
+void vfio_pci_signaller_init(struct vfio_pci_signaller *s)
+{
+	s->aio = 0;
+	s->file = memfd_create("vfio-pci-signal", MFD_CLOEXEC);
+	if (s->file >= 0 && syscall(SYS_io_setup, SIGNALLER_RING, &s->aio))
+		s->aio = 0;
+}
+
+void vfio_pci_signaller_fini(struct vfio_pci_signaller *s)
+{
+	if (s->aio)
+		syscall(SYS_io_destroy, s->aio);
+	if (s->file >= 0)
+		close(s->file);
+}
+
+static bool signal_aio(struct vfio_pci_signaller *s, int fd)
+{
+	struct io_event events[SIGNALLER_RING];
+	struct timespec now = { 0 };
+	struct iocb cb = {
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = s->file,
+		.aio_flags = IOCB_FLAG_RESFD,
+		.aio_resfd = fd,
+	}, *list = &cb;
+
+	if (!s->aio)
+		return false;
+	if (syscall(SYS_io_submit, s->aio, 1, &list) == 1)
+		return true;
+	if (errno != EAGAIN)
+		return false;
+	while (syscall(SYS_io_getevents, s->aio, 0, SIGNALLER_RING, events, &now) == SIGNALLER_RING)
+		;
+	return syscall(SYS_io_submit, s->aio, 1, &list) == 1;
+}
+
+void vfio_pci_signal(struct vfio_pci *pci, int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+	if (fd < 0 || signal_aio(&pci->signaller, fd))
+		return;
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT))
+		eventfd_write(fd, 1);
+}
+
+void vfio_pci_watch_init(struct vfio_pci_watch *watch)
+{
+	pthread_mutex_init(&watch->run, NULL);
+	watch->epfd = -1;
+	watch->stop = -1;
+}
+
+/* Takes the counter, as the kernel does for a virqfd; the eventfd may be a blocking one. */
+static void virqfd_drain(int fd)
+{
+	u64 count;
+	struct iovec iov = { &count, sizeof(count) };
+	ssize_t done = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	(void)done; /* nothing there: the program was faster */
+}
+
+/* Holds watch.run. @fresh was signalled before it was enabled: its counter stays. */
+static void watch_take(struct vfio_pci_watch *watch, struct vfio_pci_virqfd *fresh)
+{
+	struct epoll_event events[WATCH_BATCH];
+	int n = WATCH_BATCH;
+
+	for (int round = 0; round < WATCH_ROUNDS && n == WATCH_BATCH; round++) {
+		n = epoll_wait(watch->epfd, events, WATCH_BATCH, 0);
+		for (int i = 0; i < n; i++) {
+			struct vfio_pci_virqfd *virqfd = events[i].data.ptr;
+
+			if (virqfd != fresh)
+				virqfd_drain(virqfd->fd);
+			virqfd->fn(virqfd->opaque);
+		}
+	}
+}
+
+static void *watch_thread(void *arg)
+{
+	struct vfio_pci_watch *watch = arg;
+	struct pollfd fds[2] = { { watch->epfd, POLLIN, 0 }, { watch->stop, POLLIN, 0 } };
+
+	rcu_thread_start();
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents)
+			break;
+		pthread_mutex_lock(&watch->run);
+		watch_take(watch, NULL);
+		pthread_mutex_unlock(&watch->run);
+	}
+	rcu_thread_stop();
+	return NULL;
+}
+
+static int watch_start(struct vfio_pci_watch *watch)
+{
+	cleanup_fd int epfd = -1;
+	cleanup_fd int stop = -1;
+	sigset_t all, old;
+	int ret;
+
+	if (watch->epfd >= 0)
+		return 0;
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (epfd < 0 || stop < 0)
+		return -ENOMEM;
+	watch->epfd = epfd;
+	watch->stop = stop;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&watch->thread, NULL, watch_thread, watch);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret) {
+		watch->epfd = -1;
+		watch->stop = -1;
+		return -ENOMEM;
+	}
+	steal_fd(&epfd);
+	steal_fd(&stop);
+	return 0;
+}
+
+void vfio_pci_watch_fini(struct vfio_pci_watch *watch)
+{
+	if (watch->epfd >= 0) {
+		eventfd_write(watch->stop, 1);
+		pthread_join(watch->thread, NULL);
+		close(watch->epfd);
+		close(watch->stop);
+		watch->epfd = -1;
+	}
+	pthread_mutex_destroy(&watch->run);
+}
+
+int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
+			   struct vfio_pci_virqfd **slot, int fd, void (*fn)(void *opaque),
+			   void *opaque)
+{
+	cleanup_free struct vfio_pci_virqfd *virqfd = calloc(1, sizeof(*virqfd));
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	cleanup_fd int efd = -1;
+	int ret;
+
+	if (!virqfd)
+		return -ENOMEM;
+	ret = task->ops->get_eventfd(task, fd);
+	if (ret < 0)
+		return ret;
+	efd = ret;
+	if (*slot)
+		return -EBUSY;
+	ret = watch_start(&pci->watch);
+	if (ret)
+		return ret;
+
+	virqfd->fd = efd;
+	virqfd->fn = fn;
+	virqfd->opaque = opaque;
+	event.data.ptr = virqfd;
+	pthread_mutex_lock(&pci->watch.run);
+	if (epoll_ctl(pci->watch.epfd, EPOLL_CTL_ADD, efd, &event)) {
+		ret = -ENOMEM;
+	} else {
+		*slot = virqfd;
+		watch_take(&pci->watch, virqfd);
+		steal_fd(&efd);
+		steal_ptr(&virqfd);
+	}
+	pthread_mutex_unlock(&pci->watch.run);
+	return ret;
+}
+
+void vfio_pci_virqfd_disable(struct vfio_pci *pci, struct vfio_pci_virqfd **slot)
+{
+	struct vfio_pci_virqfd *virqfd = *slot;
+
+	if (!virqfd)
+		return;
+	pthread_mutex_lock(&pci->watch.run);
+	epoll_ctl(pci->watch.epfd, EPOLL_CTL_DEL, virqfd->fd, NULL);
+	*slot = NULL;
+	pthread_mutex_unlock(&pci->watch.run);
+	virqfd_drain(virqfd->fd);
+	close(virqfd->fd);
+	free(virqfd);
+}
+
+void vfio_pci_virqfd_run(struct vfio_pci *pci)
+{
+	if (pci->watch.epfd < 0)
+		return;
+	pthread_mutex_lock(&pci->watch.run);
+	watch_take(&pci->watch, NULL);
+	pthread_mutex_unlock(&pci->watch.run);
+}
