@@ -11,11 +11,6 @@
 
 /* Hooks of the user's configuration space: the lock is held, in the control thread. */
 
-static void on_memory(void *opaque, bool enabled)
-{
-	/* vfio_pci_settle() compares, once the lock is free. */
-}
-
 static void on_intx_disable(void *opaque, bool disabled)
 {
 	struct vfio_pci *pci = opaque;
@@ -36,28 +31,10 @@ static void on_flr(void *opaque)
 	pci->flr = true;
 }
 
-/* A function that forgets its registers on its way back from D3hot gets them back. */
-static void on_power(void *opaque, unsigned int state)
-{
-	struct vfio_pci *pci = opaque;
-	struct pci_function *fn = &pci->dev->pci;
-
-	if (!fn->pm || pci_config_get(fn, fn->pm + PCI_PM_CTRL, 2) & PCI_PM_CTRL_NO_SOFT_RESET)
-		return;
-	if (state == 3 && !pci->pm_save_valid) {
-		vfio_pci_save(pci->dev, &pci->pm_saved);
-		pci->pm_save_valid = true;
-	} else if (state == 0 && pci->pm_save_valid) {
-		vfio_pci_restore(pci->dev, &pci->pm_saved);
-		pci->pm_save_valid = false;
-	}
-}
-
+/* Decoding and the power state are compared once the lock is free: vfio_pci_settle(). */
 static const struct pci_virt_ops virt_ops = {
-	.memory = on_memory,
 	.intx_disable = on_intx_disable,
 	.flr = on_flr,
-	.power = on_power,
 };
 
 void vfio_pci_settle(struct vfio_pci *pci)
@@ -99,7 +76,7 @@ static void function_opened(struct vfio_pci *pci)
 	struct pci_function *fn = &pci->dev->pci;
 
 	pthread_mutex_lock(&pci->dev->lock);
-	vfio_pci_save(pci->dev, &pci->opened);
+	pci_save_state(fn, &pci->opened);
 	pci_config_write(fn, PCI_COMMAND, 2,
 			 pci_config_get(fn, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_INTX_DISABLE);
 	pthread_mutex_unlock(&pci->dev->lock);
@@ -156,7 +133,7 @@ static void function_close(struct vfio_pci *pci)
 		vfio_pci_reset_function(dev);
 	}
 	pthread_mutex_lock(&dev->lock);
-	vfio_pci_restore(dev, &pci->opened);
+	pci_restore_state(&dev->pci, &pci->opened);
 	pthread_mutex_unlock(&dev->lock);
 	vfio_pci_try_bus_reset(pci);
 }

@@ -42,13 +42,6 @@ struct vfio_pci_watch {
 	pthread_t thread;
 };
 
-/* Registers that Linux saves before and restores after a reset. */
-struct vfio_pci_saved {
-	u32 header[16];
-	u16 express[4];
-	u32 aer[4];
-};
-
 struct vfio_pci_irqs {
 	unsigned int type;    /* lock; VFIO_PCI_NUM_IRQS: none of INTx, MSI, MSI-X */
 	bool virq_disabled;   /* lock; the user's COMMAND.INTX_DISABLE */
@@ -70,11 +63,9 @@ struct vfio_pci {
 	struct pci_virt *virt; /* lock */
 	size_t rom_size;       /* of the image, 0: none that is valid */
 	bool reset_works;
-	struct vfio_pci_saved opened;	/* after the reset at open */
-	struct vfio_pci_saved pm_saved; /* lock; before D3hot */
-	bool pm_save_valid;		/* lock */
-	bool flr;			/* lock; the user asked for one by a register */
-	bool decoding;			/* lock; what device_set_decoding() was told */
+	struct pci_saved_state opened; /* after the reset at open */
+	bool flr;		       /* lock; the user asked for one by a register */
+	bool decoding;		       /* lock; what device_set_decoding() was told */
 	struct vfio_pci_irqs irqs;
 	struct vfio_pci_signaller signaller; /* lock */
 	struct vfio_pci_watch watch;
@@ -126,8 +117,6 @@ long vfio_pci_set_irqs(struct vfio_pci *pci, struct vfio_task *task, u64 arg);
 /* The lock is held by the caller. */
 bool vfio_pci_intx_mask(struct vfio_pci *pci);
 void vfio_pci_intx_unmask(struct vfio_pci *pci);
-/* After a reset: the registers of MSI and MSI-X as they are in use. The lock is held. */
-void vfio_pci_irqs_restore(struct vfio_pci *pci);
 
 /* vfio_pci_regions.c */
 long vfio_pci_get_region_info(struct vfio_pci *pci, struct vfio_task *task, u64 arg);
@@ -149,9 +138,7 @@ bool vfio_pci_memory_enabled(struct vfio_pci *pci);
 bool vfio_pci_can_reset(struct device *dev);
 /* Resets the function; its registers are saved before and restored after. */
 int vfio_pci_reset_function(struct device *dev);
-/* The lock is held for these two. */
-void vfio_pci_save(struct device *dev, struct vfio_pci_saved *saved);
-void vfio_pci_restore(struct device *dev, const struct vfio_pci_saved *saved);
+/* 0..3. The lock is held. */
 void vfio_pci_set_power(struct device *dev, unsigned int state);
 long vfio_pci_reset(struct vfio_pci *pci);
 long vfio_pci_hot_reset_info(struct vfio_pci *pci, struct vfio_task *task, u64 arg);

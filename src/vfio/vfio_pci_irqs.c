@@ -263,14 +263,6 @@ static void msix_write(struct pci_function *fn, bool enable)
 			 ctrl | (enable ? PCI_MSIX_FLAGS_ENABLE : 0));
 }
 
-void vfio_pci_irqs_restore(struct vfio_pci *pci)
-{
-	if (pci->irqs.type == VFIO_PCI_MSI_IRQ_INDEX)
-		msi_write(&pci->dev->pci, true, pci->irqs.enabled);
-	else if (pci->irqs.type == VFIO_PCI_MSIX_IRQ_INDEX)
-		msix_write(&pci->dev->pci, true);
-}
-
 static unsigned int irq_count(struct vfio_pci *pci, u32 index)
 {
 	struct pci_function *fn = &pci->dev->pci;
@@ -319,7 +311,12 @@ static int msi_enable(struct vfio_pci *pci, u32 index, unsigned int vectors)
 	irqs->enabled = vectors;
 	irqs->type = index;
 	intx_set_disable(pci, true);
-	vfio_pci_irqs_restore(pci);
+	if (index == VFIO_PCI_MSI_IRQ_INDEX) {
+		msi_write(&pci->dev->pci, true, vectors);
+		pci_virt_set_msi(pci->virt, vectors);
+	} else {
+		msix_write(&pci->dev->pci, true);
+	}
 	vfio_pci_unlock(pci);
 	return 0;
 }
@@ -331,10 +328,12 @@ static void msi_disable(struct vfio_pci *pci)
 	vfio_pci_lock(pci);
 	for (unsigned int i = 0; i < irqs->nr_msi; i++)
 		replace_fd(&irqs->msi[i], -1);
-	if (irqs->type == VFIO_PCI_MSI_IRQ_INDEX)
+	if (irqs->type == VFIO_PCI_MSI_IRQ_INDEX) {
 		msi_write(&pci->dev->pci, false, 0);
-	else
+		pci_virt_set_msi(pci->virt, 0);
+	} else {
 		msix_write(&pci->dev->pci, false);
+	}
 	intx_set_disable(pci, false);
 	irqs->nr_msi = 0;
 	irqs->type = VFIO_PCI_NUM_IRQS;

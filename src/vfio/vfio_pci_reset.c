@@ -9,46 +9,6 @@
 #include "base/cleanup.h"
 #include "vfio/vfio_pci.h"
 
-/* The last two since version 2 of the capability. */
-static const u8 express_regs[] = { PCI_EXP_DEVCTL, PCI_EXP_LNKCTL, PCI_EXP_DEVCTL2,
-				   PCI_EXP_LNKCTL2 };
-static const u8 aer_regs[] = { PCI_ERR_UNCOR_MASK, PCI_ERR_UNCOR_SEVER, PCI_ERR_COR_MASK,
-			       PCI_ERR_CAP };
-
-static unsigned int express_nr(const struct pci_function *fn)
-{
-	u32 flags = pci_config_get(fn, fn->express + PCI_EXP_FLAGS, 2);
-
-	return (flags & PCI_EXP_FLAGS_VERS) > 1 ? ARRAY_SIZE(express_regs) : 2;
-}
-
-void vfio_pci_save(struct device *dev, struct vfio_pci_saved *saved)
-{
-	const struct pci_function *fn = &dev->pci;
-
-	*saved = (struct vfio_pci_saved){ 0 };
-	for (unsigned int i = 0; i < ARRAY_SIZE(saved->header); i++)
-		saved->header[i] = pci_config_get(fn, i * 4, 4);
-	for (unsigned int i = 0; fn->express && i < express_nr(fn); i++)
-		saved->express[i] = (u16)pci_config_get(fn, fn->express + express_regs[i], 2);
-	for (unsigned int i = 0; fn->aer && i < ARRAY_SIZE(aer_regs); i++)
-		saved->aer[i] = pci_config_get(fn, fn->aer + aer_regs[i], 4);
-}
-
-void vfio_pci_restore(struct device *dev, const struct vfio_pci_saved *saved)
-{
-	struct pci_function *fn = &dev->pci;
-
-	for (unsigned int i = 0; fn->express && i < express_nr(fn); i++)
-		pci_config_write(fn, fn->express + express_regs[i], 2, saved->express[i]);
-	for (unsigned int i = 0; fn->aer && i < ARRAY_SIZE(aer_regs); i++)
-		pci_config_write(fn, fn->aer + aer_regs[i], 4, saved->aer[i]);
-	/* BARs first, COMMAND last; STATUS clears what is written. */
-	for (unsigned int i = ARRAY_SIZE(saved->header); i-- > 2;)
-		pci_config_write(fn, i * 4, 4, saved->header[i]);
-	pci_config_write(fn, PCI_COMMAND, 2, saved->header[1] & 0xffff);
-}
-
 void vfio_pci_set_power(struct device *dev, unsigned int state)
 {
 	struct pci_function *fn = &dev->pci;
@@ -90,20 +50,18 @@ bool vfio_pci_can_reset(struct device *dev)
 static void reset_device(struct device *dev, enum device_reset kind)
 {
 	struct vfio_device *vdev = vfio_device_of(dev);
-	struct vfio_pci_saved saved;
+	struct pci_saved_state saved;
 
 	pthread_mutex_lock(&dev->lock);
 	vfio_pci_set_power(dev, 0);
-	vfio_pci_save(dev, &saved);
+	pci_save_state(&dev->pci, &saved);
 	pci_config_write(&dev->pci, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE);
 	pthread_mutex_unlock(&dev->lock);
 
 	device_reset(dev, kind);
 
 	pthread_mutex_lock(&dev->lock);
-	vfio_pci_restore(dev, &saved);
-	if (vdev && vdev->pci)
-		vfio_pci_irqs_restore(vdev->pci);
+	pci_restore_state(&dev->pci, &saved);
 	pthread_mutex_unlock(&dev->lock);
 	if (vdev && vdev->pci)
 		vfio_pci_settle(vdev->pci);
