@@ -125,6 +125,8 @@ int vfio_device_unbind(struct vfio_device *vdev, void (*done)(void *opaque), voi
 void vfio_device_request(struct vfio_device *vdev);
 /* Number of open files of the device. */
 unsigned int vfio_device_opens(const struct vfio_device *vdev);
+/* The device that @file is a file of, or NULL. */
+struct device *vfio_file_device(const struct vfio_file *file);
 /* Whether group @id has a node now. */
 bool vfio_group_exists(struct vfio_core *core, unsigned int id);
 /* The minor number of the node of group @id (its major is VFIO_GROUP_MAJOR), or -ENODEV. */

@@ -76,6 +76,12 @@ struct vfio_device *vfio_device_of_file(struct vfio_file *file)
 	return file->ops == &device_file_ops ? container_of(file, struct vfio_device, file) : NULL;
 }
 
+struct device *vfio_file_device(const struct vfio_file *file)
+{
+	return file->ops == &device_file_ops ? container_of(file, struct vfio_device, file)->dev
+					     : NULL;
+}
+
 struct vfio_device *vfio_device_of(struct device *dev)
 {
 	return dev->driver_data;
