@@ -15,8 +15,8 @@
 int iommu_dma_read(struct iommu_endpoint *ep, u64 iova, void *buf, size_t len);
 int iommu_dma_write(struct iommu_endpoint *ep, u64 iova, const void *buf, size_t len);
 
-/* Installs the process-wide SIGBUS guard that the accesses above rely on; once, before the first of
- * them. 0 or -errno. */
+/* Installs the process-wide SIGBUS guard that the accesses above rely on: before the first of them,
+ * and again when somebody has installed another handler. 0 or -errno. */
 int iommu_dma_init(void);
 
 #endif

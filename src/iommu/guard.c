@@ -42,7 +42,6 @@ static __thread struct {
 } guard;
 
 static struct sigaction previous;
-static bool installed;
 
 /* What the process does with a SIGBUS that is not ours. */
 static void pass_on(int sig, siginfo_t *info, void *context)
@@ -80,14 +79,15 @@ int guard_init(void)
 		.sa_sigaction = on_sigbus,
 		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK,
 	};
+	struct sigaction current;
 
-	if (installed)
-		return 0;
-	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, &action, &previous))
+	if (sigaction(SIGBUS, NULL, &current))
 		return -errno;
-	installed = true;
-	return 0;
+	if (current.sa_flags & SA_SIGINFO && current.sa_sigaction == on_sigbus)
+		return 0;
+	previous = current;
+	sigemptyset(&action.sa_mask);
+	return sigaction(SIGBUS, &action, NULL) ? -errno : 0;
 }
 
 /* Not inline: the jump must not land in a function that may have been rearranged around it. */

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Installs the SIGBUS handler, once; SIGBUS of other origin goes on to the handler before it. 0 or
- * -errno. */
+/* Installs the SIGBUS handler, unless it is in place; SIGBUS of other origin goes on to the handler
+ * that was there. 0 or -errno. */
 int guard_init(void);
 
 /*
