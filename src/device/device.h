@@ -12,6 +12,9 @@
  * held. Functions marked "user" are called by the device's user (src/vfio, src/host) in the control
  * thread, without the lock.
  *
+ * A model does DMA in device threads only (from its timers): it may reach a BAR of another device,
+ * whose lock it then takes. Nobody waits for RCU readers with a device's lock held.
+ *
  * Models trust nothing they read from the program's memory.
  */
 #ifndef DEVICE_DEVICE_H
@@ -46,8 +49,8 @@ struct device_model {
 
 	/*
 	 * Sets up the PCI function (pci_function_init() and what follows, but not pci_seal()), the
-	 * BARs (device_add_bar()) and the state. @props lives as long as the device. 0, or -errno
-	 * with *error a malloc'ed line for the user.
+	 * BARs (device_add_bar()), dev->ident and the state. @props lives as long as the device. 0,
+	 * or -errno with *error a malloc'ed line for the user, or NULL; fini is not called then.
 	 */
 	int (*init)(struct device *dev, const void *props, char **error);
 	void (*fini)(struct device *dev);
@@ -164,7 +167,8 @@ u64 device_now_ns(void);
 
 /*
  * User, and MMIO traps. One access to a BAR by a program or a peer: any offset and width 1-8 inside
- * the BAR. 0, -EIO (decoding is off, or the device is in D3), -EINVAL (outside). Takes the lock.
+ * the BAR. 0, -EIO (memory decoding is off, or the device is in D3), -EINVAL (outside). An I/O BAR
+ * that does not decode reads as ones and drops writes, as the bus does. Takes the lock.
  */
 int device_bar_read(struct device *dev, unsigned int bar, u64 offset, unsigned int width,
 		    u64 *value);

@@ -81,6 +81,10 @@ int device_file_add_shared(struct device *dev, unsigned int index)
 		    (off_t)dev->bars[index].offset);
 	if (host == MAP_FAILED)
 		return -errno;
+	if (device_guard_add(host, size)) {
+		munmap(host, size);
+		return -ENOMEM;
+	}
 	dev->bars[index].host = host;
 	return 0;
 }
@@ -99,8 +103,10 @@ void device_file_fini(struct device *dev)
 	unsigned int i;
 
 	for (i = 0; i <= PCI_ROM_BAR; i++) {
-		if (is_shared(dev, i))
-			munmap(dev->bars[i].host, dev->pci.bars[i].size);
+		if (!is_shared(dev, i))
+			continue;
+		device_guard_remove(dev->bars[i].host);
+		munmap(dev->bars[i].host, dev->pci.bars[i].size);
 	}
 	if (dev->aside >= 0)
 		close(dev->aside);

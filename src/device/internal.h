@@ -19,6 +19,10 @@ void device_file_fini(struct device *dev);
 /* Where BAR @index lies in the device file. */
 u64 device_bar_slot(unsigned int index, enum device_bar_kind kind);
 
+/* Guards this process's view of a shared BAR against SIGBUS (guard.c). 0 or -ENOMEM. */
+int device_guard_add(void *start, size_t size);
+void device_guard_remove(void *start);
+
 /* The function's hooks (irq.c): the device follows its registers, then the model may. */
 extern const struct pci_function_ops device_pci_ops;
 /* Tells the sink if what it sees of the pin has changed. Lock held. */
