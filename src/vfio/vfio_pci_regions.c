@@ -248,7 +248,7 @@ static int bar_store(const struct bar_access *acc, u64 offset, unsigned int widt
 static ssize_t bar_read(const struct bar_access *acc, u64 buf, u64 offset, size_t count)
 {
 	u8 data[CHUNK];
-	size_t done = 0, n, at, step;
+	size_t done = 0, n, at, step = 0;
 	unsigned int width;
 	int ret;
 
@@ -278,7 +278,7 @@ static ssize_t bar_read(const struct bar_access *acc, u64 buf, u64 offset, size_
 static ssize_t bar_write(const struct bar_access *acc, u64 buf, u64 offset, size_t count)
 {
 	u8 data[CHUNK];
-	size_t done = 0, n, at, step;
+	size_t done = 0, n, at, step = 0;
 	unsigned int width;
 	bool whole;
 	int ret;
