@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The thread is seized while it waits for its answer, stopped on its way back to user mode, made to
+ * repeat its system call instruction with other registers, and let go with the registers it would
+ * have had.
+ */
+#include "supervisor/inject.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+#ifndef __x86_64__
+#error "the registers of a system call are known for x86-64 only"
+#endif
+
+/* The length of the instruction "syscall". */
+#define SYSCALL_INSN 2
+
+struct injection {
+	pid_t tid;
+	int pending[16]; /* signals that came in between */
+	unsigned int nr_pending;
+};
+
+/* Waits for the next stop that is not the delivery of a signal. 0, or -ESRCH: the thread is gone.
+ */
+static int wait_stop(struct injection *in, int restart)
+{
+	int status;
+
+	for (;;) {
+		if (waitpid(in->tid, &status, __WALL) != in->tid || !WIFSTOPPED(status))
+			return -ESRCH;
+		if (status >> 16 || WSTOPSIG(status) == (SIGTRAP | 0x80))
+			return 0;
+		if (in->nr_pending < sizeof(in->pending) / sizeof(in->pending[0]))
+			in->pending[in->nr_pending++] = WSTOPSIG(status);
+		if (ptrace(restart, in->tid, NULL, NULL))
+			return -ESRCH;
+	}
+}
+
+/* Makes the stopped thread perform one system call; its result. */
+static long perform(struct injection *in, const struct user_regs_struct *home, long nr, long arg)
+{
+	struct user_regs_struct regs = *home;
+
+	regs.rip -= SYSCALL_INSN;
+	regs.rax = nr;
+	regs.orig_rax = -1;
+	regs.rdi = arg;
+	if (ptrace(PTRACE_SETREGS, in->tid, NULL, &regs))
+		return -ESRCH;
+	/* Its entry, then its exit. */
+	for (int i = 0; i < 2; i++) {
+		if (ptrace(PTRACE_SYSCALL, in->tid, NULL, NULL) || wait_stop(in, PTRACE_SYSCALL))
+			return -ESRCH;
+	}
+	return ptrace(PTRACE_GETREGS, in->tid, NULL, &regs) ? -ESRCH : (long)regs.rax;
+}
+
+static void let_go(struct injection *in)
+{
+	for (unsigned int i = 0; i < in->nr_pending; i++)
+		syscall(__NR_tkill, in->tid, in->pending[i]);
+	ptrace(PTRACE_DETACH, in->tid, NULL, NULL);
+}
+
+long inject_fchdir(struct caller *c, int fd)
+{
+	struct injection in = { .tid = c->tid };
+	struct user_regs_struct home;
+	long number, result;
+
+	if (ptrace(PTRACE_SEIZE, in.tid, NULL, PTRACE_O_TRACESYSGOOD))
+		return -EPERM;
+	number = caller_add_fd(c, fd, true);
+	if (ptrace(PTRACE_INTERRUPT, in.tid, NULL, NULL))
+		return -EPERM;
+	supervisor_reply(c->sv, c->req->id, number < 0 ? number : 0);
+	if (wait_stop(&in, PTRACE_CONT))
+		return REPLY_LATER;
+	if (number >= 0 && !ptrace(PTRACE_GETREGS, in.tid, NULL, &home)) {
+		result = perform(&in, &home, __NR_fchdir, number);
+		perform(&in, &home, __NR_close, number);
+		home.rax = result;
+		home.orig_rax = -1;
+		ptrace(PTRACE_SETREGS, in.tid, NULL, &home);
+	}
+	let_go(&in);
+	return REPLY_LATER;
+}

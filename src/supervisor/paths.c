@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* System calls that take a path, where the path is ours. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <linux/stat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "supervisor/attr.h"
+#include "supervisor/inject.h"
+#include "supervisor/locate.h"
+
+#ifndef O_TMPFILE
+#define O_TMPFILE (020000000 | O_DIRECTORY)
+#endif
+
+/* Whether the caller may access, for @want (R_OK, W_OK, X_OK), a file of the given mode whose owner
+ * is whoever runs the supervisor. */
+static int permitted(struct caller *c, u32 mode, int want)
+{
+	uid_t uid;
+
+	if (caller_fsuid(c, &uid))
+		return -EACCES;
+	if (caller_ops.capable(&c->task, CAP_DAC_OVERRIDE))
+		return 0;
+	mode = uid == geteuid() ? mode >> 6 : mode;
+	return (mode & want) == (u32)want ? 0 : -EACCES;
+}
+
+static int wanted(u64 flags)
+{
+	static const int want[] = { R_OK, W_OK, R_OK | W_OK, 0 };
+
+	return want[flags & O_ACCMODE];
+}
+
+static long open_node(struct caller *c, const struct host_node *node, u64 flags)
+{
+	struct vfio_file *file;
+	int r;
+
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	r = permitted(c, node->mode, wanted(flags));
+	if (r)
+		return r;
+	if (node->kind == HOST_NODE_CONTAINER)
+		r = vfio_container_open(host_vfio(c->sv->host), &file);
+	else
+		r = vfio_group_open(host_vfio(c->sv->host), node->group, &file);
+	if (r)
+		return r;
+	r = caller_ops.install(&c->task, file, (int)flags);
+	if (r < 0)
+		file->ops->release(file);
+	return r;
+}
+
+/* open("/proc/self/fd/N") of a file of ours: opens the node again. */
+static long open_again(struct caller *c, const struct vfio_file *file, u64 flags)
+{
+	struct host_node node;
+
+	if (host_path(c->sv->host, file->link, &node) != HOST_PATH_NODE)
+		return -ENXIO;
+	return open_node(c, &node, flags);
+}
+
+/* Opens @path for the program and hands it over. */
+static long open_for(struct caller *c, const char *path, u64 flags)
+{
+	cleanup_fd int fd = open(path, (int)(flags & ~(u64)(O_CREAT | O_EXCL | O_TRUNC)) |
+					       O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	return caller_add_fd(c, fd, flags & O_CLOEXEC);
+}
+
+static long open_tree(struct caller *c, const struct where *w, u64 flags)
+{
+	const char *base = strrchr(w->path, '/') + 1;
+	struct stat st;
+	long r;
+
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return -EOPNOTSUPP;
+	if (lstat(w->physical, &st))
+		return flags & O_CREAT && errno == ENOENT ? -EACCES : -errno;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if (flags & O_CREAT && S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!(flags & O_PATH) && S_ISREG(st.st_mode)) {
+		r = permitted(c, st.st_mode, wanted(flags));
+		if (r)
+			return r;
+	}
+	if ((flags & O_ACCMODE) != O_RDONLY && host_attr_writable(c->sv->host, w->path))
+		return attr_open(c, w->path, (int)flags);
+	r = open_for(c, w->physical, flags);
+	if (r >= 0 && (flags & O_ACCMODE) != O_RDONLY && !strcmp(base, "config"))
+		files_watch_config(c->sv, w->physical, w->path);
+	return r;
+}
+
+long path_open(struct caller *c, int dirfd, u64 path, u64 flags, u64 resolve)
+{
+	struct where w;
+
+	locate(c, dirfd, path, !(flags & O_NOFOLLOW), &w, NULL);
+	switch (w.kind) {
+	case WHERE_TREE:
+		return open_tree(c, &w, flags);
+	case WHERE_NODE:
+		return flags & O_PATH ? open_for(c, w.physical, flags)
+				      : open_node(c, &w.node, flags);
+	case WHERE_FILE:
+		return flags & O_PATH ? REPLY_CONTINUE : open_again(c, w.tracked->file, flags);
+	case WHERE_REAL:
+		return open_for(c, w.path, flags);
+	case WHERE_ERROR:
+		return w.error;
+	default:
+		return proc_open_status(c, w.path, flags);
+	}
+}
+
+static void stat_as_node(struct stat *st, u32 mode, u32 major, u32 minor)
+{
+	st->st_mode = mode;
+	st->st_rdev = S_ISCHR(mode) ? makedev(major, minor) : 0;
+	st->st_size = 0;
+	st->st_blocks = 0;
+}
+
+/* 0 with *@st; REPLY_CONTINUE; or -errno. */
+static long stat_where(struct where *w, bool follow, struct stat *st)
+{
+	int flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
+
+	switch (w->kind) {
+	case WHERE_TREE:
+		return fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+	case WHERE_NODE:
+		if (fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW))
+			return -errno;
+		stat_as_node(st, w->node.mode, w->node.major, w->node.minor);
+		return 0;
+	case WHERE_FILE:
+		if (fstat(w->tracked->file->memfd, st))
+			return -errno;
+		stat_as_node(st, w->tracked->file->mode, w->tracked->file->major,
+			     w->tracked->file->minor);
+		return 0;
+	case WHERE_REAL:
+		return fstatat(AT_FDCWD, w->path, st, flags) ? -errno : 0;
+	case WHERE_ERROR:
+		return w->error;
+	default:
+		return REPLY_CONTINUE;
+	}
+}
+
+/* What AT_EMPTY_PATH asks about. False: not an empty path. */
+static bool is_empty(struct caller *c, u64 path, int flags)
+{
+	char first;
+
+	return flags & AT_EMPTY_PATH && (!path || (!caller_read(c, &first, path, 1) && !first));
+}
+
+/* A link of /proc that is not followed stays the kernel's, but for what readlink says of it. */
+static void locate_for_stat(struct caller *c, int dirfd, u64 path, bool follow, struct where *w)
+{
+	bool link;
+
+	locate(c, dirfd, path, follow, w, &link);
+	if (link)
+		w->kind = WHERE_NATIVE;
+}
+
+static long locate_fd(struct caller *c, int fd, struct where *w)
+{
+	w->kind = WHERE_FILE;
+	return caller_get_tracked(c, fd, &w->tracked) ? REPLY_CONTINUE : 0;
+}
+
+long file_stat(struct caller *c, int fd, u64 buf)
+{
+	struct where w;
+	struct stat st;
+	long r = locate_fd(c, fd, &w);
+
+	if (!r)
+		r = stat_where(&w, true, &st);
+	return r ? r : caller_write(c, buf, &st, sizeof(st));
+}
+
+long path_stat(struct caller *c, int dirfd, u64 path, u64 buf, int flags)
+{
+	bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+	struct where w;
+	struct stat st;
+	long r;
+
+	if (is_empty(c, path, flags))
+		return dirfd < 0 ? REPLY_CONTINUE : file_stat(c, dirfd, buf);
+	locate_for_stat(c, dirfd, path, follow, &w);
+	r = stat_where(&w, follow, &st);
+	return r ? r : caller_write(c, buf, &st, sizeof(st));
+}
+
+/* The C library's wrapper is avoided for its older structure. */
+static int kernel_statx(int dirfd, const char *path, int flags, unsigned int mask,
+			struct statx *stx)
+{
+	return syscall(__NR_statx, dirfd, path, flags, mask, stx) ? -errno : 0;
+}
+
+long path_statx(struct caller *c, int dirfd, u64 path, int flags, unsigned int mask, u64 buf)
+{
+	bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+	struct statx stx;
+	struct where w;
+	struct stat st;
+	long r = 0;
+
+	if (is_empty(c, path, flags))
+		r = dirfd < 0 ? REPLY_CONTINUE : locate_fd(c, dirfd, &w);
+	else
+		locate_for_stat(c, dirfd, path, follow, &w);
+	if (r)
+		return r;
+	r = stat_where(&w, follow, &st);
+	if (r)
+		return r;
+	if (w.kind == WHERE_FILE)
+		r = kernel_statx(w.tracked->file->memfd, "", AT_EMPTY_PATH, mask, &stx);
+	else if (w.kind == WHERE_REAL)
+		r = kernel_statx(AT_FDCWD, w.path, follow ? 0 : AT_SYMLINK_NOFOLLOW, mask, &stx);
+	else
+		r = kernel_statx(AT_FDCWD, w.physical, AT_SYMLINK_NOFOLLOW, mask, &stx);
+	if (r)
+		return r;
+	stx.stx_mode = st.st_mode;
+	stx.stx_size = st.st_size;
+	stx.stx_blocks = st.st_blocks;
+	stx.stx_rdev_major = major(st.st_rdev);
+	stx.stx_rdev_minor = minor(st.st_rdev);
+	return caller_write(c, buf, &stx, sizeof(stx));
+}
+
+long path_access(struct caller *c, int dirfd, u64 path, int mode, int flags)
+{
+	bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+	struct where w;
+	struct stat st;
+	long r;
+
+	if (is_empty(c, path, flags))
+		return REPLY_CONTINUE;
+	locate_for_stat(c, dirfd, path, follow, &w);
+	if (w.kind == WHERE_REAL)
+		return faccessat(AT_FDCWD, w.path, mode, follow ? 0 : AT_SYMLINK_NOFOLLOW) ? -errno
+											   : 0;
+	r = stat_where(&w, follow, &st);
+	if (r || !mode)
+		return r;
+	if (mode & X_OK && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode) && !(st.st_mode & 0111))
+		return -EACCES;
+	return permitted(c, st.st_mode, mode);
+}
+
+static long copy_text(struct caller *c, u64 buf, size_t size, const char *text)
+{
+	size_t n = MIN(size, strlen(text));
+	int r = caller_write(c, buf, text, n);
+
+	return r ? r : (long)n;
+}
+
+long path_readlink(struct caller *c, int dirfd, u64 path, u64 buf, size_t size)
+{
+	char target[PATH_MAX];
+	struct where w;
+	bool link;
+	ssize_t n;
+
+	if ((ssize_t)size <= 0 || (int)size <= 0)
+		return REPLY_CONTINUE;
+	locate(c, dirfd, path, false, &w, &link);
+	switch (w.kind) {
+	case WHERE_FILE:
+		return copy_text(c, buf, size, w.tracked->file->link);
+	case WHERE_TREE:
+		if (link)
+			return copy_text(c, buf, size, w.path);
+		n = readlink(w.physical, target, sizeof(target) - 1);
+		break;
+	case WHERE_REAL:
+		n = readlink(w.path, target, sizeof(target) - 1);
+		break;
+	case WHERE_NODE:
+		return -EINVAL;
+	case WHERE_ERROR:
+		return w.error;
+	default:
+		return REPLY_CONTINUE;
+	}
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	return copy_text(c, buf, size, target);
+}
+
+static long statfs_sysfs(struct caller *c, u64 buf)
+{
+	struct statfs fs;
+
+	if (statfs("/sys", &fs) || fs.f_type != SYSFS_MAGIC)
+		fs = (struct statfs){ .f_type = SYSFS_MAGIC,
+				      .f_bsize = PAGE_SIZE_4K,
+				      .f_namelen = NAME_MAX,
+				      .f_frsize = PAGE_SIZE_4K };
+	return caller_write(c, buf, &fs, sizeof(fs));
+}
+
+long path_statfs(struct caller *c, u64 path, u64 buf)
+{
+	struct where w;
+	struct stat st;
+	long r;
+
+	locate_for_stat(c, AT_FDCWD, path, true, &w);
+	if (w.kind == WHERE_TREE && !strncmp(w.path, "/sys", 4)) {
+		r = stat_where(&w, true, &st);
+		return r ? r : statfs_sysfs(c, buf);
+	}
+	return w.kind == WHERE_ERROR ? w.error : REPLY_CONTINUE;
+}
+
+long file_statfs(struct caller *c, int fd, u64 buf)
+{
+	char name[32], target[PATH_MAX];
+	const char *tree;
+
+	snprintf(name, sizeof(name), "fd/%d", fd);
+	if (proc_link(c->tid, name, target, sizeof(target)) < 0)
+		return REPLY_CONTINUE;
+	tree = tree_strip(c->sv, target);
+	return tree && !strncmp(tree, "/sys", 4) ? statfs_sysfs(c, buf) : REPLY_CONTINUE;
+}
+
+long path_xattr(struct caller *c, u64 path, bool follow, bool list)
+{
+	struct where w;
+	struct stat st;
+	long r;
+
+	locate_for_stat(c, AT_FDCWD, path, follow, &w);
+	r = stat_where(&w, follow, &st);
+	if (r)
+		return r;
+	return list ? 0 : -ENODATA;
+}
+
+long path_getcwd(struct caller *c, u64 buf, size_t size)
+{
+	char target[PATH_MAX];
+	const char *tree;
+	size_t n;
+
+	if (proc_link(c->tid, "cwd", target, sizeof(target)) < 0)
+		return REPLY_CONTINUE;
+	tree = tree_strip(c->sv, target);
+	if (!tree)
+		return REPLY_CONTINUE;
+	n = strlen(tree) + 1;
+	if (n > size)
+		return -ERANGE;
+	return caller_write(c, buf, tree, n) ? -EFAULT : (long)n;
+}
+
+long path_chdir(struct caller *c, u64 path)
+{
+	cleanup_fd int fd = -1;
+	struct where w;
+
+	locate(c, AT_FDCWD, path, true, &w, NULL);
+	switch (w.kind) {
+	case WHERE_TREE:
+	case WHERE_REAL:
+		fd = open(w.kind == WHERE_TREE ? w.physical : w.path,
+			  O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? -errno : inject_fchdir(c, fd);
+	case WHERE_NODE:
+	case WHERE_FILE:
+		return -ENOTDIR;
+	case WHERE_ERROR:
+		return w.error;
+	default:
+		return REPLY_CONTINUE;
+	}
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One notification: from the number of the system call to its handler. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "supervisor/internal.h"
+#include "supervisor/mmio.h"
+#include "supervisor/region.h"
+
+/* Linux: MAX_RW_COUNT. */
+#define MAX_RW_COUNT (0x7fffffffUL & ~(PAGE_SIZE_4K - 1))
+
+typedef long (*handler)(struct caller *c, const __u64 *a);
+
+static long handle_ioctl(struct caller *c, const __u64 *a)
+{
+	struct tracked *t;
+
+	if (caller_get_tracked(c, (int)a[0], &t))
+		return REPLY_CONTINUE;
+	return t->file->ops->ioctl(t->file, &c->task, (unsigned int)a[1], a[2]);
+}
+
+static ssize_t transfer(struct caller *c, struct vfio_file *file, u64 buf, size_t len, u64 pos,
+			bool write)
+{
+	if (write ? !file->ops->write : !file->ops->read)
+		return -EINVAL;
+	len = MIN(len, MAX_RW_COUNT);
+	return write ? file->ops->write(file, &c->task, buf, len, pos)
+		     : file->ops->read(file, &c->task, buf, len, pos);
+}
+
+static long handle_one(struct caller *c, const __u64 *a, bool write)
+{
+	struct tracked *t;
+
+	if ((int64_t)a[3] < 0 || caller_get_tracked(c, (int)a[0], &t))
+		return REPLY_CONTINUE;
+	return transfer(c, t->file, a[1], a[2], a[3], write);
+}
+
+static long handle_pread(struct caller *c, const __u64 *a)
+{
+	return handle_one(c, a, false);
+}
+
+static long handle_pwrite(struct caller *c, const __u64 *a)
+{
+	return handle_one(c, a, true);
+}
+
+static long handle_vector(struct caller *c, const __u64 *a, bool write)
+{
+	cleanup_free struct iovec *iov = NULL;
+	struct tracked *t;
+	ssize_t done = 0;
+
+	if ((int64_t)a[3] < 0 || caller_get_tracked(c, (int)a[0], &t))
+		return REPLY_CONTINUE;
+	if (a[2] > IOV_MAX)
+		return -EINVAL;
+	iov = calloc(a[2] ? a[2] : 1, sizeof(*iov));
+	if (!iov)
+		return -ENOMEM;
+	if (caller_read(c, iov, a[1], a[2] * sizeof(*iov)))
+		return -EFAULT;
+	for (size_t i = 0; i < a[2]; i++) {
+		ssize_t n;
+
+		if ((ssize_t)iov[i].iov_len < 0)
+			return -EINVAL;
+		n = transfer(c, t->file, (u64)iov[i].iov_base, iov[i].iov_len, a[3] + done, write);
+		if (n < 0)
+			return done ? done : n;
+		done += n;
+		if ((size_t)n < iov[i].iov_len)
+			break;
+	}
+	return done;
+}
+
+static long handle_preadv(struct caller *c, const __u64 *a)
+{
+	return handle_vector(c, a, false);
+}
+
+static long handle_pwritev(struct caller *c, const __u64 *a)
+{
+	return handle_vector(c, a, true);
+}
+
+static long handle_mmap(struct caller *c, const __u64 *a)
+{
+	struct tracked *t;
+	struct device *dev;
+	unsigned int bar;
+	u64 offset;
+	int r;
+
+	if (a[3] & MAP_ANONYMOUS || caller_get_tracked(c, (int)a[4], &t))
+		return REPLY_CONTINUE;
+	if (!IS_ALIGNED(a[5], PAGE_SIZE_4K) || !a[1])
+		return -EINVAL;
+	if (!t->file->ops->mmap)
+		return -ENODEV;
+	r = t->file->ops->mmap(t->file, &c->task, a[1], (int)a[2], (int)a[3], a[5]);
+	if (r)
+		return r;
+	dev = vfio_file_device(t->file);
+	if (dev && !device_file_offset(dev, a[5], &bar, &offset) &&
+	    dev->bars[bar].kind == DEVICE_BAR_TRAPPED) {
+		if (!c->program)
+			c->program = program_find(c->sv, c->tid);
+		r = c->program ? mmio_attach(c->sv->mmio, c->program->tgid) : -ESRCH;
+		if (r)
+			return -ENODEV;
+	}
+	return REPLY_CONTINUE;
+}
+
+static long handle_openat(struct caller *c, const __u64 *a)
+{
+	return path_open(c, (int)a[0], a[1], (u32)a[2], 0);
+}
+
+static long handle_openat2(struct caller *c, const __u64 *a)
+{
+	struct open_how how = {};
+
+	if (a[3] < sizeof(how) || caller_read(c, &how, a[2], sizeof(how)))
+		return REPLY_CONTINUE;
+	return path_open(c, (int)a[0], a[1], how.flags, how.resolve);
+}
+
+static long handle_newfstatat(struct caller *c, const __u64 *a)
+{
+	return path_stat(c, (int)a[0], a[1], a[2], (int)a[3]);
+}
+
+static long handle_statx(struct caller *c, const __u64 *a)
+{
+	return path_statx(c, (int)a[0], a[1], (int)a[2], (u32)a[3], a[4]);
+}
+
+static long handle_fstat(struct caller *c, const __u64 *a)
+{
+	return file_stat(c, (int)a[0], a[1]);
+}
+
+static long handle_fstatfs(struct caller *c, const __u64 *a)
+{
+	return file_statfs(c, (int)a[0], a[1]);
+}
+
+static long handle_statfs(struct caller *c, const __u64 *a)
+{
+	return path_statfs(c, a[0], a[1]);
+}
+
+static long handle_faccessat(struct caller *c, const __u64 *a)
+{
+	return path_access(c, (int)a[0], a[1], (int)a[2], 0);
+}
+
+static long handle_faccessat2(struct caller *c, const __u64 *a)
+{
+	return path_access(c, (int)a[0], a[1], (int)a[2], (int)a[3]);
+}
+
+static long handle_readlinkat(struct caller *c, const __u64 *a)
+{
+	return path_readlink(c, (int)a[0], a[1], a[2], (int)a[3]);
+}
+
+static long handle_getxattr(struct caller *c, const __u64 *a)
+{
+	return path_xattr(c, a[0], true, false);
+}
+
+static long handle_lgetxattr(struct caller *c, const __u64 *a)
+{
+	return path_xattr(c, a[0], false, false);
+}
+
+static long handle_listxattr(struct caller *c, const __u64 *a)
+{
+	return path_xattr(c, a[0], true, true);
+}
+
+static long handle_llistxattr(struct caller *c, const __u64 *a)
+{
+	return path_xattr(c, a[0], false, true);
+}
+
+static long handle_getcwd(struct caller *c, const __u64 *a)
+{
+	return path_getcwd(c, a[0], a[1]);
+}
+
+static long handle_chdir(struct caller *c, const __u64 *a)
+{
+	return path_chdir(c, a[0]);
+}
+
+static long handle_exec(struct caller *c, const __u64 *a)
+{
+	program_will_exec(c->sv, c->tid);
+	return REPLY_CONTINUE;
+}
+
+/* What a process locks by itself counts against the limit too, and is looked up once it does. */
+static long handle_mlock(struct caller *c, const __u64 *a)
+{
+	struct program *program = program_find(c->sv, c->tid);
+
+	if (program)
+		program->uses_mlock = true;
+	return REPLY_CONTINUE;
+}
+
+#ifdef __NR_open
+static long handle_open(struct caller *c, const __u64 *a)
+{
+	return path_open(c, AT_FDCWD, a[0], (u32)a[1], 0);
+}
+
+static long handle_creat(struct caller *c, const __u64 *a)
+{
+	return path_open(c, AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, 0);
+}
+
+static long handle_stat(struct caller *c, const __u64 *a)
+{
+	return path_stat(c, AT_FDCWD, a[0], a[1], 0);
+}
+
+static long handle_lstat(struct caller *c, const __u64 *a)
+{
+	return path_stat(c, AT_FDCWD, a[0], a[1], AT_SYMLINK_NOFOLLOW);
+}
+
+static long handle_access(struct caller *c, const __u64 *a)
+{
+	return path_access(c, AT_FDCWD, a[0], (int)a[1], 0);
+}
+
+static long handle_readlink(struct caller *c, const __u64 *a)
+{
+	return path_readlink(c, AT_FDCWD, a[0], a[1], (int)a[2]);
+}
+#endif
+
+static const handler handlers[] = {
+#ifdef __NR_open
+	[__NR_open] = handle_open,
+	[__NR_creat] = handle_creat,
+	[__NR_stat] = handle_stat,
+	[__NR_lstat] = handle_lstat,
+	[__NR_access] = handle_access,
+	[__NR_readlink] = handle_readlink,
+#endif
+	[__NR_ioctl] = handle_ioctl,
+	[__NR_pread64] = handle_pread,
+	[__NR_pwrite64] = handle_pwrite,
+	[__NR_preadv] = handle_preadv,
+	[__NR_preadv2] = handle_preadv,
+	[__NR_pwritev] = handle_pwritev,
+	[__NR_pwritev2] = handle_pwritev,
+	[__NR_mmap] = handle_mmap,
+	[__NR_openat] = handle_openat,
+	[__NR_openat2] = handle_openat2,
+	[__NR_newfstatat] = handle_newfstatat,
+	[__NR_statx] = handle_statx,
+	[__NR_fstat] = handle_fstat,
+	[__NR_fstatfs] = handle_fstatfs,
+	[__NR_statfs] = handle_statfs,
+	[__NR_faccessat] = handle_faccessat,
+	[__NR_faccessat2] = handle_faccessat2,
+	[__NR_readlinkat] = handle_readlinkat,
+	[__NR_getxattr] = handle_getxattr,
+	[__NR_lgetxattr] = handle_lgetxattr,
+	[__NR_listxattr] = handle_listxattr,
+	[__NR_llistxattr] = handle_llistxattr,
+	[__NR_getcwd] = handle_getcwd,
+	[__NR_chdir] = handle_chdir,
+	[__NR_mlock] = handle_mlock,
+	[__NR_mlock2] = handle_mlock,
+	[__NR_mlockall] = handle_mlock,
+	[__NR_execve] = handle_exec,
+	[__NR_execveat] = handle_exec,
+};
+
+long syscall_handle(struct caller *c)
+{
+	int nr = c->req->data.nr;
+
+	if (nr < 0 || (size_t)nr >= ARRAY_SIZE(handlers) || !handlers[nr])
+		return REPLY_CONTINUE;
+	return handlers[nr](c, c->req->data.args);
+}
