@@ -96,12 +96,24 @@ static int type1_add(struct type1 *type1, struct vfio_task *task,
 	return 0;
 }
 
+static bool type1_present(struct iommu_mm *mm, const struct iommu_pte *pte)
+{
+	struct ioas_extents extents;
+	int ret = ioas_pin(mm, pte->va, pte->last - pte->iova + 1, pte->prot, &extents);
+
+	if (!ret)
+		ioas_extents_free(&extents);
+	return ret != -EFAULT;
+}
+
 /*
- * The memory of @area once its address is @va: what is pinned stays as it is, wherever the program
- * sees it now; private memory is followed to its new address.
+ * The memory of @area once the program says that it is at @va in @mm. In Linux it is pinned, and
+ * stays what it was, wherever the program sees it now. So does shared memory here. Private memory
+ * is known by its address: as long as there is memory at the old one, that is it, else it has
+ * moved to the new one.
  */
-static int type1_moved_extents(const struct type1 *type1, const struct ioas_area *area, u64 va,
-			       struct ioas_extents *out)
+static int type1_moved_extents(const struct type1 *type1, const struct ioas_area *area,
+			       struct iommu_mm *mm, u64 va, struct ioas_extents *out)
 {
 	struct type1_domain *td = cds_list_entry(type1->domains.next, struct type1_domain, node);
 	u64 iova = area->iova;
@@ -121,11 +133,13 @@ static int type1_moved_extents(const struct type1 *type1, const struct ioas_area
 	iova = area->iova;
 	for (size_t i = 0; i < nr; i++) {
 		const struct iommu_pte *pte;
+		bool stays;
 
 		range_map_first(td->domain->ptes, iova, area->last, &range);
 		pte = range.value;
+		stays = !pte->backing && mm == pte->mm && type1_present(mm, pte);
 		out->extents[i] = (struct iommu_extent){
-			.va = va + (pte->iova - area->iova),
+			.va = stays ? pte->va : va + (pte->iova - area->iova),
 			.len = pte->last - pte->iova + 1,
 			.backing = iommu_backing_get(pte->backing),
 			.offset = pte->offset,
@@ -152,7 +166,7 @@ static int type1_resume(struct type1 *type1, struct vfio_task *task, struct ioas
 	}
 	if (mm != old || va != area->va) {
 		iommu_mm_get(old);
-		ret = type1_moved_extents(type1, area, va, &extents);
+		ret = type1_moved_extents(type1, area, mm, va, &extents);
 		if (!ret)
 			ret = ioas_remap(type1->ioas, area, mm, va, &extents);
 		if (mm != old)

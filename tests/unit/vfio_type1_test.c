@@ -756,12 +756,14 @@ static void test_entry_limit(void **state)
 static void test_extensions(void **state)
 {
 	for (u64 e = 0; e <= 40; e++) {
+		void *arg = (void *)(uintptr_t)e;
 		bool has = e == 1 || e == 3 || e == 9 || e == 10;
 
-		if (e == VFIO_DMA_CC_IOMMU)
-			has = m.units[0]->enforce_coherency;
-		assert_int_equal(fake_ioctl(&m.task, container, VFIO_CHECK_EXTENSION, (void *)e),
-				 has);
+		m.units[0]->enforce_coherency = false;
+		assert_int_equal(fake_ioctl(&m.task, container, VFIO_CHECK_EXTENSION, arg), has);
+		m.units[0]->enforce_coherency = true;
+		assert_int_equal(fake_ioctl(&m.task, container, VFIO_CHECK_EXTENSION, arg),
+				 has || e == VFIO_DMA_CC_IOMMU);
 	}
 	assert_int_equal(
 		fake_ioctl(&m.task, container, VFIO_CHECK_EXTENSION, (void *)0x100000001ULL), 0);
@@ -804,34 +806,101 @@ static void test_dma(void **state)
 	rcu_thread_stop();
 }
 
-/* What is pinned stays behind the mapping, wherever the program says that it sees it now. */
-static void test_dma_vaddr_shared(void **state)
+static void assert_dma(u64 iova, const char *text)
 {
-	u8 got[8];
-	u64 size = 3 * PG;
-	u64 both = area(3 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	char got[8] = "";
+
+	assert_int_equal(dma_read(iova, got, sizeof(got)), 0);
+	assert_string_equal(got, text);
+}
+
+static void resume(u64 va, u64 iova, u64 size)
+{
+	u64 suspended = size;
+
+	assert_int_equal(unmap_flags(24, UNMAP_VADDR, iova, &suspended), 0);
+	assert_int_equal(suspended, size);
+	assert_int_equal(map_as(&m.task, 32, MAP_VADDR, va, iova, size), 0);
+}
+
+/* What is pinned stays behind the mapping, wherever the program says that it sees it now. */
+static void test_dma_vaddr(void **state)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	u64 mixed = area(3 * PG, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1), size = PG;
 
 	rcu_thread_start();
-	assert_ptr_not_equal(mmap((void *)(both + PG), PG, PROT_READ | PROT_WRITE,
-				  MAP_SHARED | MAP_FIXED, memfd, 0),
+	assert_ptr_not_equal(mmap((void *)(mixed + PG), PG, rw, MAP_SHARED | MAP_FIXED, memfd, 0),
 			     MAP_FAILED);
-	fake_task_share(&m.task, (void *)(both + PG), PG, memfd, false);
-	strcpy((char *)both, "private");
-	strcpy((char *)(both + PG), "shared!");
-	strcpy((char *)(buf + 0x1000), "moved!!");
-	assert_int_equal(map(both, 0x100000, 3 * PG), 0);
-	assert_int_equal(unmap_flags(24, UNMAP_VADDR, 0x100000, &size), 0);
-	assert_int_equal(map_as(&m.task, 32, MAP_VADDR, buf + 0x1000, 0x100000, 3 * PG), 0);
-	assert_int_equal(dma_read(0x100000, got, 8), 0);
-	assert_string_equal((char *)got, "moved!!");
-	assert_int_equal(dma_read(0x101000, got, 8), 0);
-	assert_string_equal((char *)got, "shared!");
-	assert_int_equal(dma_read(0x102000, got, 8), 0);
-	assert_int_equal(got[0], 0xa5);
+	fake_task_share(&m.task, (void *)(mixed + PG), PG, memfd, false);
+	strcpy((char *)mixed, "private");
+	strcpy((char *)(mixed + PG), "shared!");
+	strcpy((char *)(buf + PG), "other 0");
+	strcpy((char *)(buf + 2 * PG), "other 1");
+	strcpy((char *)(buf + 3 * PG), "other 2");
+	assert_int_equal(map(mixed, 0x100000, 3 * PG), 0);
+	resume(buf, 0x100000, 3 * PG);
+	resume(buf + PG, 0x100000, 3 * PG);
+	assert_dma(0x100000, "private");
+	assert_dma(0x101000, "shared!");
+	/* Private memory is gone from its old address: it is at the new one. */
+	unmap_at(mixed, 3 * PG);
+	resume(buf + PG, 0x100000, 3 * PG);
+	assert_dma(0x100000, "other 0");
+	assert_dma(0x101000, "shared!");
+	assert_dma(0x102000, "other 2");
 	assert_int_equal(locked(&m.task), 3);
-	memset((void *)(buf + 0x1000), 0xa5, 8);
-	unmap_at(both, 3 * PG);
+	/* And in another address space. */
+	unmap_all();
+	assert_int_equal(map(buf + PG, 0x100000, PG), 0);
+	assert_int_equal(unmap_flags(24, UNMAP_VADDR, 0x100000, &size), 0);
+	fake_task_exec(&m.task);
+	assert_int_equal(map_as(&m.task, 32, MAP_VADDR, buf + 3 * PG, 0x100000, PG), 0);
+	assert_dma(0x100000, "other 2");
+	memset((void *)buf, 0xa5, 5 * PG);
 	rcu_thread_stop();
+}
+
+/* The flag of dirty tracking belongs to the container's IOMMU, and goes with it. */
+static void test_dirty_reset(void **state)
+{
+	assert_int_equal(dirty_flag(8, START), 0);
+	assert_int_equal(fake_ioctl(&m.task, group, VFIO_GROUP_UNSET_CONTAINER, NULL), 0);
+	assert_int_equal(fake_ioctl(&m.task, group, VFIO_GROUP_SET_CONTAINER, &container), 0);
+	assert_int_equal(fake_ioctl(&m.task, container, VFIO_SET_IOMMU,
+				    (void *)(uintptr_t)VFIO_TYPE1v2_IOMMU),
+			 0);
+	assert_int_equal(map(buf, 0x100000, PG), 0);
+	assert_int_equal(dirty_get(GET_SIZE, 0x100000, PG, PG, 8, bitmap), -EINVAL);
+}
+
+/* Bits that no mapping in the range stands for are the program's, but for those that share a word
+ * with the end of one; an unmap stops where the bitmap cannot be written. */
+static void test_dirty_words(void **state)
+{
+	struct dirty_arg d = { 48,
+			       VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+			       0x1000000 - 62 * PG,
+			       134 * PG,
+			       { PG, 64, (void *)bitmap } };
+	u64 size = 65 * PG;
+
+	assert_int_equal(dirty_flag(8, START), 0);
+	assert_int_equal(map(buf, 0x1000000, 70 * PG), 0);
+	assert_int_equal(map(buf, 0x1000000 + 71 * PG, PG), 0);
+	memset(bitmap, 0xff, sizeof(bitmap));
+	assert_int_equal(fake_ioctl(&m.task, container, VFIO_IOMMU_DIRTY_PAGES, &d), 0);
+	assert_int_equal(bitmap[0], ~0ULL);
+	assert_int_equal(bitmap[1], ~0ULL);
+	assert_int_equal(bitmap[2], 0x2f);
+	assert_int_equal(bitmap[3], ~0ULL);
+	assert_dirty(0x1000000, 72 * PG, ~0ULL, 0xbf);
+	unmap_all();
+	assert_int_equal(map(buf, 0x1000000, PG), 0);
+	assert_int_equal(map(buf, 0x1000000 + 64 * PG, PG), 0);
+	assert_int_equal(dirty_unmap(48, 0x1000000, &size, PG, 64, (void *)(edge - 8)), -EFAULT);
+	assert_int_equal(map(buf, 0x1000000, PG), 0);
+	assert_int_equal(map(buf, 0x1000000 + 64 * PG, PG), -EEXIST);
 }
 
 /* The hot path: one copy of the argument each way, one look at the memory. */
@@ -888,7 +957,9 @@ int main(void)
 		V1(test_extensions),
 		V2(test_extensions),
 		V2(test_dma),
-		V2(test_dma_vaddr_shared),
+		V2(test_dma_vaddr),
+		V2(test_dirty_reset),
+		V2(test_dirty_words),
 		V2(test_copies),
 		V2(test_no_mm),
 	};
