@@ -31,6 +31,9 @@ int host_config_set_iommu(struct host_config *config, const char *spec, char **e
 int host_config_read_file(struct host_config *config, const char *path, char **error);
 void host_config_keep_host_pci(struct host_config *config, bool keep);
 
+/* The properties that every device has besides its model's: addr, multifunction, driver. */
+const struct prop *host_device_props(void);
+
 /* Builds everything, with the tree in @dir (an empty directory, owned by the caller). 0, or -errno
  * with *error. */
 int host_new(const struct host_config *config, const char *dir, const struct vfio_core_ops *ops,
@@ -70,12 +73,21 @@ enum host_path_kind host_path(struct host *host, const char *path, struct host_n
 bool host_path_covers(struct host *host, const char *prefix);
 
 /*
+ * Makes @path absolute (relative to @base, absolute itself) and takes ".", "..", and double and
+ * trailing slashes out of it, without a look at the file system: symbolic links are the caller's.
+ * 0, -ENOENT (empty), -ENAMETOOLONG (@size bytes are too few).
+ */
+int host_path_normalize(const char *base, const char *path, char *out, size_t size);
+
+/*
  * A control attribute (driver/unbind, driver_override, reset, ...) was written: what the write
  * returns, 0 or -errno; -EINPROGRESS: it blocks (an unbind of a device in use) and @done is called
  * later. Path as for host_path().
  */
 int host_attr_write(struct host *host, const char *path, const void *data, size_t len,
 		    void (*done)(void *opaque, int result), void *opaque);
+/* While a write blocks: to be called once a second, so that the device's user is asked again. */
+void host_repeat_requests(struct host *host);
 /* Whether writes to @path go to host_attr_write(). */
 bool host_attr_writable(struct host *host, const char *path);
 /* A sysfs "config" file may have been written by the program: compare with the registers, and

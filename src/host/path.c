@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a path of the program's means. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/internal.h"
+
+/* The number of a group node's name: decimal, no leading zero; -1 if it is none. */
+static long group_number(const char *name)
+{
+	char *end;
+	long id;
+
+	if (*name < '0' || *name > '9' || (*name == '0' && name[1]))
+		return -1;
+	errno = 0;
+	id = strtol(name, &end, 10);
+	return *end || errno || id > INT32_MAX ? -1 : id;
+}
+
+static bool vfio_node(struct host *host, const char *name, struct host_node *node)
+{
+	struct host_node found;
+	long id;
+	int minor;
+
+	if (!strcmp(name, "vfio")) {
+		found = (struct host_node){ HOST_NODE_CONTAINER, 0, S_IFCHR | 0666, 10,
+					    VFIO_CONTAINER_MINOR };
+	} else {
+		id = group_number(name);
+		if (id < 0)
+			return false;
+		minor = vfio_group_minor(host->vfio, (unsigned int)id);
+		if (minor < 0)
+			return false;
+		found = (struct host_node){ HOST_NODE_GROUP, (unsigned int)id, S_IFCHR | 0600,
+					    VFIO_GROUP_MAJOR, (u32)minor };
+	}
+	if (node)
+		*node = found;
+	return true;
+}
+
+enum host_path_kind host_path(struct host *host, const char *path, struct host_node *node)
+{
+	static const char dir[] = "/dev/vfio/";
+	enum host_path_kind kind = host_tree_classify(host->tree, path);
+
+	if (kind == HOST_PATH_TREE && !strncmp(path, dir, sizeof(dir) - 1) &&
+	    vfio_node(host, path + sizeof(dir) - 1, node))
+		return HOST_PATH_NODE;
+	return kind;
+}
+
+bool host_path_covers(struct host *host, const char *prefix)
+{
+	return host_tree_covers(host->tree, prefix);
+}
+
+/* Appends the components of @path to the @len bytes in @out; the new length, or -errno. */
+static ssize_t append(char *out, size_t size, size_t len, const char *path)
+{
+	while (*path) {
+		size_t n;
+
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n == 2 && !memcmp(path, "..", 2)) {
+			while (len && out[--len] != '/')
+				;
+		} else if (n && !(n == 1 && *path == '.')) {
+			if (n >= size || len + 1 >= size - n)
+				return -ENAMETOOLONG;
+			out[len++] = '/';
+			memcpy(out + len, path, n);
+			len += n;
+		}
+		path += n;
+	}
+	return (ssize_t)len;
+}
+
+int host_path_normalize(const char *base, const char *path, char *out, size_t size)
+{
+	ssize_t len = 0;
+
+	if (!*path)
+		return -ENOENT;
+	if (size < 2)
+		return -ENAMETOOLONG;
+	if (*path != '/')
+		len = append(out, size, 0, base);
+	if (len >= 0)
+		len = append(out, size, (size_t)len, path);
+	if (len < 0)
+		return (int)len;
+	if (!len)
+		out[len++] = '/';
+	out[len] = '\0';
+	return 0;
+}
