@@ -11,7 +11,7 @@
 /*
  * The jump is on the path of every DMA, so that it saves no signal mask (SA_NODEFER leaves it as it
  * is) and, where the compiler can, no more registers than needed. Sanitizers know only the
- * library's.
+ * library's jumps, and ThreadSanitizer blocks signals while a handler runs, whatever the flags.
  */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define GUARD_SANITIZER 1
@@ -21,13 +21,17 @@
 #endif
 #endif
 
-#if defined(__x86_64__) && !defined(GUARD_SANITIZER)
+#if defined(GUARD_SANITIZER)
+typedef sigjmp_buf guard_jmp_buf;
+#define guard_setjmp(buf) sigsetjmp(buf, 1)
+#define guard_longjmp(buf) siglongjmp(buf, 1)
+#elif defined(__x86_64__)
 typedef void *guard_jmp_buf[5];
-#define guard_setjmp __builtin_setjmp
+#define guard_setjmp(buf) __builtin_setjmp(buf)
 #define guard_longjmp(buf) __builtin_longjmp(buf, 1)
 #else
 typedef jmp_buf guard_jmp_buf;
-#define guard_setjmp _setjmp
+#define guard_setjmp(buf) _setjmp(buf)
 #define guard_longjmp(buf) longjmp(buf, 1)
 #endif
 
