@@ -164,17 +164,15 @@ static int type1_resume(struct type1 *type1, struct vfio_task *task, struct ioas
 		if (ret)
 			return ret;
 	}
-	if (mm != old || va != area->va) {
-		iommu_mm_get(old);
-		ret = type1_moved_extents(type1, area, mm, va, &extents);
-		if (!ret)
-			ret = ioas_remap(type1->ioas, area, mm, va, &extents);
-		if (mm != old)
-			(ret ? mm : old)->locked_pages -= charged;
-		iommu_mm_put(old);
-		if (ret)
-			return ret;
-	}
+	iommu_mm_get(old);
+	ret = type1_moved_extents(type1, area, mm, va, &extents);
+	if (!ret)
+		ret = ioas_remap(type1->ioas, area, mm, va, &extents);
+	if (mm != old)
+		(ret ? mm : old)->locked_pages -= charged;
+	iommu_mm_put(old);
+	if (ret)
+		return ret;
 	type1_set_priv(area, charged, false);
 	type1->vaddr_invalid--;
 	return 0;
