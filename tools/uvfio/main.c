@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/prop.h"
+#include "models/edu/edu.h"
+#include "uvfio.h"
+
+const struct device_model *const uvfio_models[] = { &edu_model, NULL };
+
+static const char help[] =
+	"Usage: uvfio run [OPTION...] -- PROGRAM [ARG...]\n"
+	"       uvfio models [MODEL]\n"
+	"       uvfio --help | --version\n"
+	"\n"
+	"run     executes PROGRAM with emulated PCI devices behind /dev/vfio and in /sys\n"
+	"models  lists the device models, or the properties of one\n"
+	"\n"
+	"Options of run:\n"
+	"  -d, --device MODEL[,PROP=VALUE...]  add a device (0000:01:00.0, 0000:02:00.0, ...)\n"
+	"      --iommu vtd[,aw-bits=39|48|57]  the IOMMU; \"none\" for a machine without one\n"
+	"      --host FILE                     read the machine from FILE (JSON, uvfio-host(5))\n"
+	"      --vfio-container=native|compat  what serves /dev/vfio/vfio\n"
+	"      --memlock=limit|unlimited|SIZE  memory that may be mapped for DMA\n"
+	"      --fault-log=FILE                write each failed DMA to FILE as a line of JSON\n"
+	"      --keep-host-pci                 show the real machine's PCI devices too\n"
+	"  -h, --help                          this text\n"
+	"      --version                       the version\n"
+	"\n"
+	"The exit status is PROGRAM's; a signal that ends it ends uvfio too. 125: uvfio itself\n"
+	"failed; 126: PROGRAM cannot be executed; 127: PROGRAM was not found.\n";
+
+void uvfio_help(void)
+{
+	fputs(help, stdout);
+}
+
+int uvfio_error(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	fputs("uvfio: ", stderr);
+	vfprintf(stderr, format, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	return EXIT_UVFIO;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const commands[] = { "run", "models", "--help", "--version", NULL };
+	const char *near;
+
+	if (argc < 2)
+		return uvfio_error(
+			"no command given; try 'uvfio run -d edu -- PROGRAM' or 'uvfio --help'");
+	if (!strcmp(argv[1], "run"))
+		return uvfio_run(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "models"))
+		return uvfio_list_models(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		uvfio_help();
+		return fflush(stdout) ? EXIT_UVFIO : 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("uvfio " UVFIO_VERSION);
+		return fflush(stdout) ? EXIT_UVFIO : 0;
+	}
+	near = suggest(argv[1], commands);
+	return near ? uvfio_error("unknown command '%s'; did you mean '%s'?", argv[1], near)
+		    : uvfio_error("unknown command '%s'; the commands are run and models, see "
+				  "'uvfio --help'",
+				  argv[1]);
+}
