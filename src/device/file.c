@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -55,13 +56,24 @@ static bool is_shared(const struct device *dev, unsigned int index)
 	return dev->bars[index].kind == DEVICE_BAR_SHARED && dev->bars[index].host;
 }
 
+/* A system may insist that nobody makes files of memory that could be executed. */
+static int make_file(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+	/* Linux before 6.3 does not know of that. */
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd;
+}
+
 int device_file_init(struct device *dev)
 {
 	unsigned int i;
 
 	for (i = 0; i <= PCI_ROM_BAR; i++)
 		dev->bars[i].offset = device_bar_slot(i, DEVICE_BAR_PORT);
-	dev->memfd = memfd_create("vfio-device", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	dev->memfd = make_file("vfio-device");
 	return dev->memfd < 0 ? -errno : 0;
 }
 
@@ -71,7 +83,7 @@ int device_file_add_shared(struct device *dev, unsigned int index)
 	void *host;
 
 	if (dev->aside < 0)
-		dev->aside = memfd_create("vfio-bars", MFD_CLOEXEC);
+		dev->aside = make_file("vfio-bars");
 	if (dev->aside < 0)
 		return -errno;
 	dev->file_size = MAX(dev->file_size, end);

@@ -61,12 +61,21 @@ static void default_action(int sig, const siginfo_t *info)
 
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
+	/* Handlers that were each installed over the other would pass it on for ever. */
+	static __thread bool passing;
+
+	if (passing) {
+		default_action(sig, info);
+		return;
+	}
+	passing = true;
 	if (previous.sa_flags & SA_SIGINFO)
 		previous.sa_sigaction(sig, info, context);
 	else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
 		previous.sa_handler(sig);
 	else if (previous.sa_handler == SIG_DFL || info->si_code > 0)
 		default_action(sig, info);
+	passing = false;
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
