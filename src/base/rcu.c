@@ -1,75 +1,84 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Read-copy-update for device threads. */
-#include <urcu/urcu-qsbr.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "base/rcu.h"
 
-/*
- * liburcu is not compiled for ThreadSanitizer, which therefore does not see that the end of a
- * section happens before the return of rcu_wait().
- */
-#if defined(__SANITIZE_THREAD__)
-#define RCU_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RCU_TSAN 1
-#endif
-#endif
+/* A section of a few microseconds is waited for without sleep; a long one (a DMA of megabytes) is
+ * looked at again after so long. */
+#define SPINS 200
+#define YIELDS 20
+#define SLEEP_NS 20000
 
-#ifdef RCU_TSAN
-#include <sanitizer/tsan_interface.h>
+__thread struct rcu_thread rcu_this_thread;
+_Atomic u64 rcu_epoch = 1;
 
-static char section_ends;
-
-static void section_ended(void)
-{
-	__tsan_release(&section_ends);
-}
-
-static void sections_waited_for(void)
-{
-	__tsan_acquire(&section_ends);
-}
-#else
-static inline void section_ended(void)
-{
-}
-
-static inline void sections_waited_for(void)
-{
-}
-#endif
-
-static __thread unsigned int depth;
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rcu_thread *registry;
 
 void rcu_thread_start(void)
 {
-	urcu_qsbr_register_thread();
-	urcu_qsbr_thread_offline();
-	depth = 0;
+	atomic_store_explicit(&rcu_this_thread.epoch, 0, memory_order_relaxed);
+	rcu_this_thread.depth = 0;
+	pthread_mutex_lock(&registry_lock);
+	rcu_this_thread.next = registry;
+	registry = &rcu_this_thread;
+	pthread_mutex_unlock(&registry_lock);
 }
 
 void rcu_thread_stop(void)
 {
-	urcu_qsbr_unregister_thread();
+	struct rcu_thread **link = &registry;
+
+	pthread_mutex_lock(&registry_lock);
+	while (*link && *link != &rcu_this_thread)
+		link = &(*link)->next;
+	if (*link)
+		*link = rcu_this_thread.next;
+	pthread_mutex_unlock(&registry_lock);
 }
 
-void rcu_read_begin(void)
+static void relax(unsigned int round)
 {
-	if (!depth++)
-		urcu_qsbr_thread_online();
+	const struct timespec pause = { .tv_nsec = SLEEP_NS };
+
+	if (round >= SPINS + YIELDS)
+		nanosleep(&pause, NULL);
+	else if (round >= SPINS)
+		sched_yield();
+#ifdef __x86_64__
+	else
+		__builtin_ia32_pause();
+#endif
 }
 
-void rcu_read_end(void)
+/*
+ * Either the thread's section is seen here, or it began after the barrier of the addition, and then
+ * sees all that was written before it.
+ */
+static void wait_for_thread(struct rcu_thread *t, u64 epoch)
 {
-	if (--depth)
-		return;
-	section_ended();
-	urcu_qsbr_thread_offline();
+	for (unsigned int round = 0;; round++) {
+		u64 seen = atomic_load_explicit(&t->epoch, memory_order_acquire);
+
+		if (!seen || seen >= epoch)
+			return;
+		relax(round);
+	}
 }
 
 void rcu_wait(void)
 {
-	urcu_qsbr_synchronize_rcu();
-	sections_waited_for();
+	u64 epoch;
+
+	pthread_mutex_lock(&registry_lock);
+	epoch = atomic_fetch_add_explicit(&rcu_epoch, 1, memory_order_seq_cst) + 1;
+#ifndef __x86_64__
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+	for (struct rcu_thread *t = registry; t; t = t->next)
+		wait_for_thread(t, epoch);
+	pthread_mutex_unlock(&registry_lock);
 }

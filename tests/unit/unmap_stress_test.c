@@ -290,7 +290,7 @@ static void run_dma(struct shared *shared)
 	assert_true(s.done > 0);
 	assert_true(s.failed > 0);
 	assert_int_equal(s.failed, s.ep.faults);
-	assert_true(rounds > 4);
+	assert_true(rounds > 0);
 	ioas_remove_domain(ioas, domain);
 	iommu_group_remove(&s.ep);
 	iommu_domain_free(domain);
