@@ -25,8 +25,7 @@
 #include "vfio/vfio_pci.h"
 
 #define SIGNALLER_RING 64 /* completions that may wait to be reaped */
-#define WATCH_BATCH 64	  /* events taken at a time */
-#define WATCH_ROUNDS 16	  /* batches before others get a turn: all virqfds of a device, once */
+#define WATCH_MAX 1024	  /* more than a device can have virqfds */
 
 void vfio_pci_signaller_init(struct vfio_pci_signaller *s)
 {
@@ -93,21 +92,21 @@ static void virqfd_drain(int fd)
 	(void)done; /* nothing there: the program was faster */
 }
 
-/* Holds watch.run. @fresh was signalled before it was enabled: its counter stays. */
-static void watch_take(struct vfio_pci_watch *watch, struct vfio_pci_virqfd *fresh)
+/*
+ * Holds watch.run. @fresh was signalled before it was enabled: its counter stays. All events are
+ * taken before the first counter is: several virqfds may share an eventfd.
+ */
+static void watch_take(struct vfio_pci_watch *watch, const struct vfio_pci_virqfd *fresh)
 {
-	struct epoll_event events[WATCH_BATCH];
-	int n = WATCH_BATCH;
+	struct epoll_event events[WATCH_MAX];
+	int n = epoll_wait(watch->epfd, events, WATCH_MAX, 0);
 
-	for (int round = 0; round < WATCH_ROUNDS && n == WATCH_BATCH; round++) {
-		n = epoll_wait(watch->epfd, events, WATCH_BATCH, 0);
-		for (int i = 0; i < n; i++) {
-			struct vfio_pci_virqfd *virqfd = events[i].data.ptr;
+	for (int i = 0; i < n; i++) {
+		struct vfio_pci_virqfd *virqfd = events[i].data.ptr;
 
-			if (virqfd != fresh)
-				virqfd_drain(virqfd->fd);
-			virqfd->fn(virqfd->opaque);
-		}
+		if (virqfd != fresh)
+			virqfd_drain(virqfd->fd);
+		virqfd->fn(virqfd->opaque);
 	}
 }
 
