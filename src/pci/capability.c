@@ -119,7 +119,7 @@ int pci_add_msi(struct pci_function *fn, u8 pos, unsigned int vectors, bool addr
 	flags |= (u16)(__builtin_ctz(vectors) << 1);
 	pci_config_set(fn, fn->msi + PCI_MSI_FLAGS, 2, flags);
 	pci_set_writable(fn, fn->msi + PCI_MSI_FLAGS, 2,
-			 PCI_MSI_FLAGS_QSIZE | PCI_MSI_FLAGS_ENABLE);
+			 PCI_MSI_FLAGS_ENABLE | (vectors > 1 ? PCI_MSI_FLAGS_QSIZE : 0));
 	pci_set_writable(fn, fn->msi + PCI_MSI_ADDRESS_LO, 4, 0xfffffffc);
 	if (addr64)
 		pci_set_writable(fn, fn->msi + PCI_MSI_ADDRESS_HI, 4, 0xffffffff);

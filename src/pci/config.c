@@ -130,6 +130,16 @@ static void vpd_written(struct pci_function *fn)
 	pci_config_set(fn, fn->vpd + PCI_VPD_ADDR, 2, address | PCI_VPD_ADDR_F);
 }
 
+/* No more vectors in use than the function is capable of. */
+static void msi_written(struct pci_function *fn)
+{
+	u8 *flags = &fn->data[fn->msi + PCI_MSI_FLAGS];
+	unsigned int max = (*flags & PCI_MSI_FLAGS_QMASK) >> 1;
+
+	if ((*flags & PCI_MSI_FLAGS_QSIZE) >> 4 > (int)max)
+		*flags = (u8)((*flags & ~PCI_MSI_FLAGS_QSIZE) | max << 4);
+}
+
 static bool touches_msi(const struct pci_function *fn, unsigned int offset, unsigned int width)
 {
 	return touches_capability(offset, width, fn->msi, 0, pci_msi_length(fn)) ||
@@ -172,6 +182,8 @@ void pci_config_write(struct pci_function *fn, unsigned int offset, unsigned int
 	write_merge(fn, offset, width, value);
 	if (touches_capability(offset, width, fn->pm, PCI_PM_CTRL, 1))
 		power_written(fn, old_power);
+	if (touches_capability(offset, width, fn->msi, PCI_MSI_FLAGS, 1))
+		msi_written(fn);
 	if (touches_capability(offset, width, fn->vpd, PCI_VPD_ADDR + 1, 1))
 		vpd_written(fn);
 	flr = flr_requested(fn, offset, width);
@@ -333,7 +345,10 @@ void pci_seal(struct pci_function *fn)
 
 void pci_reset(struct pci_function *fn)
 {
-	memcpy(fn->data, fn->reset, sizeof(fn->data));
+	for (unsigned int i = 0; i < fn->size; i++) {
+		if (fn->used[i])
+			fn->data[i] = fn->reset[i];
+	}
 	pci_config_set(fn, PCI_COMMAND, 2, 0);
 	for (unsigned int i = 0; i <= PCI_ROM_BAR; i++) {
 		pci_bar_set_address(fn, i, 0);

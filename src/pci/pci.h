@@ -105,6 +105,11 @@ int pci_add_msi(struct pci_function *fn, u8 pos, unsigned int vectors, bool addr
 int pci_add_msix(struct pci_function *fn, u8 pos, const struct pci_msix_info *info);
 int pci_add_express(struct pci_function *fn, u8 pos, unsigned int type /* PCI_EXP_TYPE_* */,
 		    bool flr);
+/* Of the link (as capable and as trained): @speed 1 (2.5 GT/s) to 6, @width 1 to 32. */
+void pci_express_set_link(struct pci_function *fn, unsigned int speed, unsigned int width);
+/* Of a port: the slot's number, and whether devices can be plugged into it. */
+void pci_express_set_slot(struct pci_function *fn, unsigned int number, bool hotplug);
+/* After pci_add_express(), which gets error reporting by it. */
 int pci_add_aer(struct pci_function *fn, u16 pos);
 int pci_add_acs(struct pci_function *fn, u16 pos, u16 capability);
 int pci_add_af(struct pci_function *fn, u8 pos); /* with FLR and transactions pending */
@@ -129,8 +134,8 @@ void pci_config_write(struct pci_function *fn, unsigned int offset, unsigned int
 u32 pci_config_get(const struct pci_function *fn, unsigned int offset, unsigned int width);
 void pci_config_set(struct pci_function *fn, unsigned int offset, unsigned int width, u32 value);
 
-/* Registers back to their values after reset; calls no hooks. BAR addresses and COMMAND become 0.
- */
+/* Registers back to their values after reset; calls no hooks. BAR addresses and COMMAND become 0;
+ * bytes that belong to nothing keep what was written to them, as on QEMU's devices. */
 void pci_reset(struct pci_function *fn);
 
 /*

@@ -84,9 +84,23 @@ static void restore_header(struct pci_function *fn, const struct pci_saved_state
 		restore_register(fn, state, reg - 4, 4);
 }
 
+/* Version 1 ends where the function's type needs no more; version 2 always has all registers. */
+static unsigned int express_length(const struct pci_function *fn)
+{
+	u32 flags = pci_config_get(fn, fn->express + PCI_EXP_FLAGS, 2);
+	unsigned int type = (flags & PCI_EXP_FLAGS_TYPE) >> 4;
+
+	if ((flags & PCI_EXP_FLAGS_VERS) > 1)
+		return PCI_EXPRESS_LENGTH;
+	if (type == PCI_EXP_TYPE_ROOT_PORT || type == PCI_EXP_TYPE_DOWNSTREAM ||
+	    type == PCI_EXP_TYPE_RC_EC)
+		return PCI_EXP_DEVCAP2;
+	return type == PCI_EXP_TYPE_RC_END ? PCI_EXP_LNKCAP : PCI_EXP_SLTCAP;
+}
+
 void pci_restore_state(struct pci_function *fn, const struct pci_saved_state *state)
 {
-	restore_capability(fn, state, fn->express, PCI_EXPRESS_LENGTH, express_registers,
+	restore_capability(fn, state, fn->express, express_length(fn), express_registers,
 			   ARRAY_SIZE(express_registers));
 	clear_errors(fn);
 	restore_capability(fn, state, fn->aer, PCI_AER_LENGTH, aer_registers,
