@@ -92,42 +92,49 @@ static int write_enable(struct host_function *fn, struct attr_write *w)
 	return 0;
 }
 
-static int write_reset(struct host_function *fn, struct attr_write *w)
+static void reset_device(struct device *dev, enum device_reset kind)
 {
 	struct pci_saved_state state;
+
+	pthread_mutex_lock(&dev->lock);
+	pci_save_state(&dev->pci, &state);
+	device_reset(dev, kind);
+	pci_restore_state(&dev->pci, &state);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* The first of the chosen methods that the function has (still). */
+static int write_reset(struct host_function *fn, struct attr_write *w)
+{
+	char methods[sizeof(fn->reset_methods)], *save = NULL, *word;
 	unsigned long value;
-	bool bus = !strncmp(fn->reset_methods, "bus", 3);
 
 	if (parse_ulong(w->text, &value) || value != 1)
 		return -EINVAL;
-	if (!*fn->reset_methods || !fn->dev)
-		return -ENOTTY;
-	pthread_mutex_lock(&fn->dev->lock);
-	pci_save_state(fn->pci, &state);
-	device_reset(fn->dev, bus ? DEVICE_RESET_BUS : DEVICE_RESET_FUNCTION);
-	pci_restore_state(fn->pci, &state);
-	pthread_mutex_unlock(&fn->dev->lock);
-	return 0;
+	memcpy(methods, fn->reset_methods, sizeof(methods));
+	for (word = strtok_r(methods, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		if (!host_can_reset(fn, word, false))
+			continue;
+		if (fn->dev)
+			reset_device(fn->dev, strcmp(word, "bus") ? DEVICE_RESET_FUNCTION
+								  : DEVICE_RESET_BUS);
+		return 0;
+	}
+	return -ENOTTY;
 }
 
 /* Words, each a method that the function has; the empty text disables all. */
 static int write_reset_method(struct host_function *fn, struct attr_write *w)
 {
-	char all[sizeof(fn->reset_methods)], chosen[sizeof(fn->reset_methods)] = "";
-	char *save = NULL, *word;
+	char chosen[sizeof(fn->reset_methods)] = "", *save = NULL, *word;
 	size_t len = 0;
 
-	host_reset_methods(fn, all, sizeof(all));
 	if (text_equals(w->text, "default")) {
-		memcpy(fn->reset_methods, all, sizeof(all));
+		host_reset_methods(fn, false, fn->reset_methods, sizeof(fn->reset_methods));
 		return 0;
 	}
 	for (word = strtok_r(w->text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
-		const char *at = strstr(all, word);
-		size_t n = strlen(word);
-
-		if (!at || (at != all && at[-1] != ' ') || (at[n] && at[n] != ' ') ||
-		    len + n + 2 > sizeof(chosen))
+		if (!host_can_reset(fn, word, false) || len + strlen(word) + 2 > sizeof(chosen))
 			return -EINVAL;
 		len += (size_t)snprintf(chosen + len, sizeof(chosen) - len, "%s%s", len ? " " : "",
 					word);

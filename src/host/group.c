@@ -158,18 +158,38 @@ static bool can_pm_reset(const struct pci_function *pci)
 	       !(pci_config_get(pci, pci->pm + PCI_PM_CTRL, 2) & PCI_PM_CTRL_NO_SOFT_RESET);
 }
 
-/* A bus reset serves for one function only where it is alone on its bus. */
-static bool can_bus_reset(const struct host_function *fn)
+/*
+ * A bus reset serves for one function only where it is alone on its bus. Linux asks first when it
+ * has just found the function, and not what comes after it: so the first on a bus always can.
+ */
+static bool can_bus_reset(const struct host_function *fn, bool discovery)
 {
-	return fn->bus->bridge && !fn->secondary && fn->bus->functions.next == &fn->bus_node &&
-	       fn->bus->functions.prev == &fn->bus_node;
+	const struct cds_list_head *functions = &fn->bus->functions;
+
+	if (!fn->bus->bridge || functions->next != &fn->bus_node)
+		return false;
+	return discovery || (!fn->secondary && functions->prev == &fn->bus_node);
 }
 
-void host_reset_methods(struct host_function *fn, char *out, size_t size)
+bool host_can_reset(const struct host_function *fn, const char *method, bool discovery)
 {
-	snprintf(out, size, "%s%s%s%s", can_flr(fn->pci) ? " flr" : "",
-		 can_af_flr(fn->pci) ? " af_flr" : "", can_pm_reset(fn->pci) ? " pm" : "",
-		 can_bus_reset(fn) ? " bus" : "");
-	if (*out)
-		memmove(out, out + 1, strlen(out));
+	if (!strcmp(method, "flr"))
+		return can_flr(fn->pci);
+	if (!strcmp(method, "af_flr"))
+		return can_af_flr(fn->pci);
+	if (!strcmp(method, "pm"))
+		return can_pm_reset(fn->pci);
+	return !strcmp(method, "bus") && can_bus_reset(fn, discovery);
+}
+
+void host_reset_methods(const struct host_function *fn, bool discovery, char *out, size_t size)
+{
+	static const char *const methods[] = { "flr", "af_flr", "pm", "bus" };
+	size_t len = 0;
+
+	*out = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		if (host_can_reset(fn, methods[i], discovery) && len < size)
+			len += (size_t)snprintf(out + len, size - len, "%s%s", len ? " " : "",
+						methods[i]);
 }

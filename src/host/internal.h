@@ -137,7 +137,7 @@ struct host_function {
 	u8 broken_parity, d3cold, msi_bus;
 	int numa_node;
 	bool power_on;		/* power/control */
-	char reset_methods[64]; /* as reset_method shows them; empty: none */
+	char reset_methods[32]; /* as reset_method shows them; empty: none */
 	bool has_reset;
 };
 
@@ -180,8 +180,11 @@ int host_assign_resources(struct host *host, char **error);
 u64 host_resource_flags(const struct pci_bar *bar, bool rom);
 /* group.c */
 int host_assign_groups(struct host *host);
-/* Linux: pci_reset_supported and the list of methods. */
-void host_reset_methods(struct host_function *fn, char *out, size_t size);
+/* How the function can be reset: "flr", "af_flr", "pm", "bus"; @discovery: as Linux first saw it.
+ */
+bool host_can_reset(const struct host_function *fn, const char *method, bool discovery);
+/* All of them, with blanks between; at least 32 bytes. */
+void host_reset_methods(const struct host_function *fn, bool discovery, char *out, size_t size);
 
 /* driver.c */
 struct host_driver *host_driver_find(struct host *host, const char *name);
