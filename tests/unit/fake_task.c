@@ -437,6 +437,8 @@ static void machine_file_gone(void *opaque, struct vfio_file *file)
 	for (unsigned int i = 0; i < FAKE_MAX_FILES; i++)
 		assert(!m->files.slots[i].open || m->files.slots[i].open->file != file);
 	m->files_gone++;
+	if (m->file_gone)
+		m->file_gone(file);
 }
 
 static const struct vfio_core_ops machine_core_ops = { .file_gone = machine_file_gone };

@@ -69,6 +69,7 @@ struct fake_machine {
 	struct fake_files files;
 	struct fake_task task; /* a first process */
 	unsigned int files_gone;
+	void (*file_gone)(struct vfio_file *file); /* or NULL */
 };
 
 void fake_machine_init(struct fake_machine *m, unsigned int width);
