@@ -31,6 +31,11 @@
 #define NODE_STEP 8
 /* Inner nodes split into halves of INNER_MAX / 2, so that this is never reached. */
 #define DEPTH_MAX 16
+/* The children of nodes so near to the root are in the cache anyway. */
+#define NEAR_LEVELS 1
+/* The header and the keys of a full leaf; of an inner node, what the first steps of a search need.
+ */
+#define FETCH_BYTES (16 + LEAF_MAX * 8)
 /* So much memory of replaced nodes waits for readers at most. */
 #define RETIRED_MAX (128 * 1024)
 
@@ -40,8 +45,14 @@ struct node {
 	u8 cap;		   /* how many there is room for */
 	u8 live;	   /* the writer's: entries of a leaf that have a value */
 	struct node *next; /* the writer's: in range_map.retired */
-	/* leaf: u64 start[cap], last[cap], void *value[cap]; inner: u64 key[cap], *child[cap] */
+	/* leaf: u64 start[cap], struct rest[cap]; inner: u64 key[cap], struct node *child[cap] */
 	u64 words[];
+};
+
+/* What a reader wants of an entry once it has found it: side by side, for one cache line. */
+struct rest {
+	u64 last;
+	_Atomic(void *) value;
 };
 
 struct range_map {
@@ -69,14 +80,9 @@ static inline u64 *node_start(struct node *node)
 	return node->words;
 }
 
-static inline u64 *node_last(struct node *node)
+static inline struct rest *node_rest(struct node *node)
 {
-	return node->words + node->cap;
-}
-
-static inline _Atomic(void *) *node_value(struct node *node)
-{
-	return (_Atomic(void *) *)(node->words + 2 * node->cap);
+	return (struct rest *)(node->words + node->cap);
 }
 
 static inline u64 *node_key(struct node *node)
@@ -101,12 +107,19 @@ static inline struct node *child_at(struct node *node, int idx)
 
 static inline void *value_at(struct node *leaf, int idx)
 {
-	return atomic_load_explicit(&node_value(leaf)[idx], memory_order_acquire);
+	return atomic_load_explicit(&node_rest(leaf)[idx].value, memory_order_acquire);
 }
 
 static inline struct node *map_root(const struct range_map *map)
 {
 	return atomic_load_explicit(&map->root, memory_order_acquire);
+}
+
+/* Starts the loads of all keys at once, where a search would miss the cache once for each step. */
+static inline void fetch_keys(const struct node *node)
+{
+	for (unsigned int byte = 0; byte < FETCH_BYTES; byte += 64)
+		__builtin_prefetch((const char *)node + byte);
 }
 
 /* The last of @n > 0 ascending keys that is not above @key, or 0. Without branches. */
@@ -154,7 +167,7 @@ static void seek(const struct range_map *map, u64 key, struct cursor *cur)
 static void set_range(struct node *leaf, int idx, void *value, struct range *out)
 {
 	out->start = node_start(leaf)[idx];
-	out->last = node_last(leaf)[idx];
+	out->last = node_rest(leaf)[idx].last;
 	out->value = value;
 }
 
@@ -227,11 +240,15 @@ static bool find_slowly(const struct range_map *map, u64 key, struct range *out)
 bool range_map_find(const struct range_map *map, u64 key, struct range *out)
 {
 	struct node *node = map_root(map);
+	unsigned int d;
 	void *value;
 	int idx;
 
-	while (!node->leaf)
+	for (d = 0; !node->leaf; d++) {
 		node = child_at(node, search(node_key(node), node_n(node), key));
+		if (d >= NEAR_LEVELS)
+			fetch_keys(node);
+	}
 	idx = leaf_search(node, key);
 	if (idx < 0)
 		return find_slowly(map, key, out);
@@ -298,8 +315,8 @@ static void leaf_append(struct node *leaf, u64 start, u64 last, void *value)
 	int n = node_n(leaf);
 
 	node_start(leaf)[n] = start;
-	node_last(leaf)[n] = last;
-	atomic_store_explicit(&node_value(leaf)[n], value, memory_order_relaxed);
+	node_rest(leaf)[n].last = last;
+	atomic_store_explicit(&node_rest(leaf)[n].value, value, memory_order_relaxed);
 	leaf->live++;
 	atomic_store_explicit(&leaf->n, (u32)n + 1, memory_order_release);
 }
@@ -320,7 +337,7 @@ static void leaf_copy(struct node *leaf, struct node *from, int first, int end)
 		void *value = value_at(from, i);
 
 		if (value)
-			leaf_append(leaf, node_start(from)[i], node_last(from)[i], value);
+			leaf_append(leaf, node_start(from)[i], node_rest(from)[i].last, value);
 	}
 }
 
@@ -598,8 +615,8 @@ static int insert_at(struct range_map *map, struct cursor *cur, u64 start, u64 l
 	struct node *leaf = cur->at[cur->depth].node;
 	int pos = cur->at[cur->depth].idx, n = node_n(leaf);
 
-	if (pos >= 0 && node_start(leaf)[pos] == start && node_last(leaf)[pos] == last) {
-		atomic_store_explicit(&node_value(leaf)[pos], value, memory_order_release);
+	if (pos >= 0 && node_start(leaf)[pos] == start && node_rest(leaf)[pos].last == last) {
+		atomic_store_explicit(&node_rest(leaf)[pos].value, value, memory_order_release);
 		leaf->live++;
 		return 0;
 	}
@@ -711,7 +728,7 @@ static _Atomic(void *) *find_start(const struct range_map *map, u64 start, struc
 	idx = cur->at[cur->depth].idx;
 	if (idx < 0 || node_start(leaf)[idx] != start || !value_at(leaf, idx))
 		return NULL;
-	return &node_value(leaf)[idx];
+	return &node_rest(leaf)[idx].value;
 }
 
 void *range_map_remove(struct range_map *map, u64 start)
