@@ -202,6 +202,17 @@ void mmio_detach_all(struct mmio *mmio)
 	send_command(mmio, MMIO_DETACH_ALL, 0);
 }
 
+int mmio_wait_child(pid_t pid, siginfo_t *info)
+{
+	*info = (siginfo_t){ 0 };
+	if (waitid(P_PID, (id_t)pid, info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return -errno;
+	if (!info->si_pid || info->si_code == CLD_TRAPPED || info->si_code == CLD_STOPPED)
+		return 0;
+	/* It has ended, and can stop no more. */
+	return waitid(P_PID, (id_t)pid, info, WEXITED | WNOHANG) < 0 ? -errno : 1;
+}
+
 u64 mmio_traps(const struct mmio *mmio)
 {
 	return atomic_load_explicit(&mmio->traps, memory_order_relaxed);

@@ -4,10 +4,13 @@
  * SIGBUS; a tracing thread sees it by ptrace, and emulates the instruction.
  *
  * The tracing thread makes every ptrace call, and follows the programs wherever they fork. It
- * consumes no exit status of a child of this process, so that the process can wait for its own
- * children as ever, under three conditions: it waits for a given child (P_PID, P_PIDFD) and for
- * WEXITED alone; SIGCHLD has SA_NOCLDSTOP (mmio_new() sets it); and it does not use
- * MMIO_WAKE_SIGNAL.
+ * consumes no exit status of a child of this process. But Linux shows the stops of a traced child
+ * to every wait of every thread of its parent, whatever it asks for, and a wait that takes one
+ * takes it away from the tracing thread. Therefore, while an engine lives, this process
+ *   - waits for its children by mmio_wait_child() alone, or peeks with WNOWAIT and ignores what has
+ *     not ended (pidfd_open() tells when to look);
+ *   - leaves SA_NOCLDSTOP set for SIGCHLD (mmio_new() sets it);
+ *   - does not use MMIO_WAKE_SIGNAL.
  *
  * Known limit: the kernel forces SIGBUS on a thread that blocks or ignores it, and thereby
  * unblocks it there and resets its handler; this cannot be undone from outside.
@@ -60,6 +63,12 @@ int mmio_attach(struct mmio *mmio, pid_t tgid);
  * done without its noticing.
  */
 void mmio_detach_all(struct mmio *mmio);
+
+/*
+ * Reaps the child @pid of this process if it has ended: 1, and *info is waitid()'s. 0: it has not.
+ * -ECHILD. Does not block.
+ */
+int mmio_wait_child(pid_t pid, siginfo_t *info);
 
 /* Instructions emulated so far. Any thread. */
 u64 mmio_traps(const struct mmio *mmio);

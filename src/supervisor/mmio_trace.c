@@ -251,7 +251,11 @@ static void resume(struct mmio *mmio, struct tracee *tracee, int sig)
 static void executed(struct mmio *mmio, struct tracee *tracee)
 {
 	unsigned long former = 0;
+	siginfo_t info;
 
+	/* Linux refuses requests to a thread that took its leader's number until this is consumed.
+	 */
+	waitid(P_PID, (id_t)tracee->tid, &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD);
 	if (!ptrace(PTRACE_GETEVENTMSG, tracee->tid, NULL, &former) && (pid_t)former != tracee->tid)
 		tracee_gone(mmio, (pid_t)former);
 	if (!ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL))
