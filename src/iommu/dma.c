@@ -7,6 +7,17 @@
 #include "iommu/fault.h"
 #include "iommu/guard.h"
 
+/*
+ * What this thread translated last, by page: an entry is good while its generation is that of the
+ * domain. An entry that is good was in the map when the section began, at the least.
+ */
+#define IOTLB_SIZE 64
+
+static __thread struct {
+	u64 generation;
+	const struct iommu_pte *pte;
+} iotlb[IOTLB_SIZE];
+
 struct dma {
 	u64 iova;
 	char *buf;
@@ -17,6 +28,24 @@ struct dma {
 int iommu_dma_init(void)
 {
 	return guard_init();
+}
+
+/* The entry that holds @iova, or NULL. Inside a section. */
+static inline const struct iommu_pte *translate(struct iommu_domain *domain, u64 iova)
+{
+	/* Read before the map is: what is removed later is removed from this generation. */
+	u64 generation = atomic_load_explicit(&domain->generation, memory_order_acquire);
+	__typeof__(&iotlb[0]) cached = &iotlb[iova / PAGE_SIZE_4K % IOTLB_SIZE];
+	struct range range;
+
+	if (cached->generation == generation && iova >= cached->pte->iova &&
+	    iova <= cached->pte->last)
+		return cached->pte;
+	if (!range_map_find(domain->ptes, iova, &range))
+		return NULL;
+	cached->generation = generation;
+	cached->pte = range.value;
+	return range.value;
 }
 
 /* @len bytes from @at bytes behind the start of @pte on. All, or -EFAULT after an unknown part. */
@@ -68,20 +97,18 @@ static int transfer(struct iommu_domain *domain, struct dma *dma, enum iommu_fau
 		return -EFAULT;
 	}
 	while (dma->len) {
-		const struct iommu_pte *pte;
-		struct range range;
+		const struct iommu_pte *pte = translate(domain, dma->iova);
 		size_t n, done;
 		u64 at;
 
 		*reason = IOMMU_FAULT_UNMAPPED;
-		if (!range_map_find(domain->ptes, dma->iova, &range))
+		if (!pte)
 			return -EFAULT;
-		pte = range.value;
 		*reason = IOMMU_FAULT_PERMISSION;
 		if (!(pte->prot & dma->prot))
 			return -EFAULT;
-		at = dma->iova - range.start;
-		n = dma->len - 1 > range.last - dma->iova ? range.last - dma->iova + 1 : dma->len;
+		at = dma->iova - pte->iova;
+		n = dma->len - 1 > pte->last - dma->iova ? pte->last - dma->iova + 1 : dma->len;
 		done = n;
 		if (access_pte(pte, at, dma->buf, n, write))
 			done = access_pages(pte, at, dma->buf, n, write);
@@ -95,16 +122,13 @@ static int transfer(struct iommu_domain *domain, struct dma *dma, enum iommu_fau
 	return 0;
 }
 
-static int dma_access(struct iommu_endpoint *ep, struct dma dma)
+/* Ends the section. */
+__attribute__((noinline)) static int access_any(struct iommu_endpoint *ep,
+						struct iommu_domain *domain, struct dma dma)
 {
 	enum iommu_fault_reason reason;
-	struct iommu_domain *domain;
 	struct iommu_fault fault;
 
-	if (!dma.len)
-		return 0;
-	rcu_read_begin();
-	domain = atomic_load_explicit(&ep->domain, memory_order_acquire);
 	if (!transfer(domain, &dma, &reason)) {
 		rcu_read_end();
 		return 0;
@@ -123,13 +147,47 @@ static int dma_access(struct iommu_endpoint *ep, struct dma dma)
 	return -EFAULT;
 }
 
+/* The usual case: all of it in shared memory and in one entry. false: nothing is known. */
+static inline bool access_shared(struct iommu_domain *domain, u64 iova, char *buf, size_t len,
+				 u32 prot)
+{
+	const struct iommu_pte *pte = domain ? translate(domain, iova) : NULL;
+	const struct iommu_backing *backing;
+	u64 offset;
+	char *host;
+
+	if (!pte || !pte->backing || !(pte->prot & prot) || len - 1 > pte->last - iova)
+		return false;
+	backing = pte->backing;
+	offset = pte->offset + (iova - pte->iova);
+	if (!backing->host || offset > backing->size || len > backing->size - offset)
+		return false;
+	host = (char *)backing->host + offset;
+	return prot == IOMMU_WRITE ? guard_copy(host, buf, len, host)
+				   : guard_copy(buf, host, len, host);
+}
+
+static inline int dma_access(struct iommu_endpoint *ep, u64 iova, char *buf, size_t len, u32 prot)
+{
+	struct iommu_domain *domain;
+
+	if (!len)
+		return 0;
+	rcu_read_begin();
+	domain = atomic_load_explicit(&ep->domain, memory_order_acquire);
+	if (!access_shared(domain, iova, buf, len, prot))
+		return access_any(ep, domain, (struct dma){ iova, buf, len, prot });
+	rcu_read_end();
+	return 0;
+}
+
 int iommu_dma_read(struct iommu_endpoint *ep, u64 iova, void *buf, size_t len)
 {
-	return dma_access(ep, (struct dma){ iova, buf, len, IOMMU_READ });
+	return dma_access(ep, iova, buf, len, IOMMU_READ);
 }
 
 int iommu_dma_write(struct iommu_endpoint *ep, u64 iova, const void *buf, size_t len)
 {
 	/* The buffer is only read: the direction says so. */
-	return dma_access(ep, (struct dma){ iova, (char *)buf, len, IOMMU_WRITE });
+	return dma_access(ep, iova, (char *)buf, len, IOMMU_WRITE);
 }

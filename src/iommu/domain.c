@@ -6,6 +6,15 @@
 #include "base/cleanup.h"
 #include "iommu/iommu.h"
 
+/* Makes every IOTLB entry of the domain stale, once the readers of now are gone. */
+static void flush_iotlbs(struct iommu_domain *domain)
+{
+	static _Atomic u64 generations;
+	u64 next = atomic_fetch_add_explicit(&generations, 1, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&domain->generation, next, memory_order_release);
+}
+
 struct iommu_domain *iommu_domain_new(struct iommu_unit *unit)
 {
 	cleanup_free struct iommu_domain *domain = calloc(1, sizeof(*domain));
@@ -15,6 +24,7 @@ struct iommu_domain *iommu_domain_new(struct iommu_unit *unit)
 	domain->ptes = range_map_new();
 	if (!domain->ptes)
 		return NULL;
+	flush_iotlbs(domain);
 	domain->unit = unit;
 	unit->domains++;
 	return steal_ptr(&domain);
@@ -98,6 +108,7 @@ int iommu_domain_remap(struct iommu_domain *domain, u64 iova, u64 last, u32 prot
 	if (ret)
 		return ret;
 	pte_retire(domain, range_map_replace(domain->ptes, iova, pte));
+	flush_iotlbs(domain);
 	return 0;
 }
 
@@ -108,9 +119,10 @@ void iommu_domain_unmap(struct iommu_domain *domain, u64 iova, u64 last)
 	while (range_map_first(domain->ptes, iova, last, &range)) {
 		pte_retire(domain, range_map_remove(domain->ptes, range.start));
 		if (range.last >= last)
-			return;
+			break;
 		iova = range.last + 1;
 	}
+	flush_iotlbs(domain);
 }
 
 void iommu_domain_sync(struct iommu_domain *domain)

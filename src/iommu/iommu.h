@@ -54,6 +54,9 @@ struct iommu_domain {
 	struct range_map *ptes;	   /* IOVA to struct iommu_pte; readers: device threads under RCU */
 	unsigned int attached;	   /* endpoints */
 	struct iommu_pte *retired; /* unmapped, until iommu_domain_sync() */
+	/* Of what the IOTLBs of device threads hold: changes with every unmap, and no two domains
+	 * ever have the same. */
+	_Atomic u64 generation;
 };
 
 /* An entry of a domain: immutable while it is in the map. */
