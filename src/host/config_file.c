@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The file "config" of a function is mapped here, and is the mirror that the function's registers
- * keep up to date. What differs from the registers has been written by a program.
+ * The file "config" of a function: a memfd whose mapping is the mirror that the function's
+ * registers keep up to date. What differs from the registers has been written by a program. The
+ * file of that name in the tree is for its mode and size.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "host/internal.h"
@@ -23,15 +25,28 @@ static void unlock(struct host_function *fn)
 		pthread_mutex_unlock(&fn->dev->lock);
 }
 
+/* Sealed in size, so that no program can take the mirror away under a device thread. */
+static int sealed_file(unsigned int size)
+{
+	cleanup_fd int fd = memfd_create("config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || fchmod(fd, 0644) || ftruncate(fd, (off_t)size) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return -errno;
+	return steal_fd(&fd);
+}
+
 int host_config_map(struct host_function *fn)
 {
-	cleanup_fd int fd = -1;
+	cleanup_fd int fd = sealed_file(fn->pci->size);
 	char path[512];
 	void *map;
 	int err;
 
+	if (fd < 0)
+		return fd;
 	snprintf(path, sizeof(path), "%s/config", fn->dir);
-	err = host_tree_file(fn->host->tree, path, 0644, fn->pci->size, &fd);
+	err = host_tree_file(fn->host->tree, path, 0644, fn->pci->size, NULL);
 	if (err)
 		return err;
 	map = mmap(NULL, fn->pci->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -42,6 +57,7 @@ int host_config_map(struct host_function *fn)
 	fn->mirror = map;
 	fn->pci->mirror = map;
 	unlock(fn);
+	fn->config_fd = steal_fd(&fd);
 	return 0;
 }
 
@@ -51,6 +67,7 @@ void host_config_unmap(struct host_function *fn)
 	fn->pci->mirror = NULL;
 	unlock(fn);
 	munmap(fn->mirror, fn->pci->size);
+	close(fn->config_fd);
 	fn->mirror = NULL;
 }
 
@@ -86,23 +103,6 @@ static void write_dword(struct host_function *fn, const u8 *now, const u8 *befor
 	}
 }
 
-/* The program may truncate the file at any time: it is read and mended as a file. */
-static int written_bytes(struct host_function *fn, u8 *now)
-{
-	cleanup_fd int fd = -1;
-	char path[512];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "%s/config", fn->dir);
-	fd = host_tree_open(fn->host->tree, path, O_RDWR);
-	if (fd < 0)
-		return fd;
-	n = pread(fd, now, fn->pci->size, 0);
-	if (n == (ssize_t)fn->pci->size)
-		return 0;
-	return ftruncate(fd, (off_t)fn->pci->size) ? -errno : -EAGAIN;
-}
-
 static struct host_function *find_config(struct host *host, const char *path)
 {
 	struct host_function *fn;
@@ -116,19 +116,25 @@ static struct host_function *find_config(struct host *host, const char *path)
 	return NULL;
 }
 
+int host_config_fd(struct host *host, const char *path)
+{
+	const struct host_function *fn = find_config(host, path);
+
+	return fn && fn->mirror ? fn->config_fd : -1;
+}
+
 void host_config_written(struct host *host, const char *path)
 {
-	struct host_function *fn = find_config(host, path);
 	u8 now[PCI_EXPRESS_CONFIG_SIZE], before[PCI_EXPRESS_CONFIG_SIZE];
-	int err;
+	struct host_function *fn = find_config(host, path);
 
 	if (!fn || !fn->mirror)
 		return;
 	lock(fn);
-	err = written_bytes(fn, now);
+	memcpy(now, fn->mirror, fn->pci->size);
 	memcpy(before, fn->pci->data, fn->pci->size);
 	unlock(fn);
-	for (unsigned int at = 0; !err && at < fn->pci->size; at += 4)
+	for (unsigned int at = 0; at < fn->pci->size; at += 4)
 		if (memcmp(now + at, before + at, 4))
 			write_dword(fn, now, before, at);
 	lock(fn);

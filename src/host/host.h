@@ -90,6 +90,12 @@ int host_attr_write(struct host *host, const char *path, const void *data, size_
 void host_repeat_requests(struct host *host);
 /* Whether writes to @path go to host_attr_write(). */
 bool host_attr_writable(struct host *host, const char *path);
+/*
+ * The file behind a sysfs "config" file: open /proc/self/fd/N for a program instead of the tree's
+ * (without O_NOFOLLOW and O_TRUNC), and watch it. Its size is sealed. -1 for any other path.
+ * Borrowed.
+ */
+int host_config_fd(struct host *host, const char *path);
 /* A sysfs "config" file may have been written by the program: compare with the registers, and
  * perform the writes. */
 void host_config_written(struct host *host, const char *path);

@@ -124,7 +124,8 @@ struct host_function {
 	struct iommu_endpoint *own_ep; /* bridges */
 	struct iommu_group *group;
 	struct host_window windows[HOST_NR_WINDOWS]; /* bridges */
-	u8 *mirror;				     /* the mapped "config" file */
+	u8 *mirror;				     /* config_fd, mapped; NULL: no file yet */
+	int config_fd;
 
 	const char *driver;    /* bound to; NULL: none. Lives as long as the host */
 	const char *native;    /* the driver of the user's "driver=", or pcieport */

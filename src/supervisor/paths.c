@@ -91,8 +91,9 @@ static long open_for(struct caller *c, const char *path, u64 flags)
 
 static long open_tree(struct caller *c, const struct where *w, u64 flags)
 {
-	const char *base = strrchr(w->path, '/') + 1;
+	char link[32];
 	struct stat st;
+	int config;
 	long r;
 
 	if ((flags & O_TMPFILE) == O_TMPFILE)
@@ -110,9 +111,13 @@ static long open_tree(struct caller *c, const struct where *w, u64 flags)
 	}
 	if ((flags & O_ACCMODE) != O_RDONLY && host_attr_writable(c->sv->host, w->path))
 		return attr_open(c, w->path, (int)flags);
-	r = open_for(c, w->physical, flags);
-	if (r >= 0 && (flags & O_ACCMODE) != O_RDONLY && !strcmp(base, "config"))
-		files_watch_config(c->sv, w->physical, w->path);
+	config = host_config_fd(c->sv->host, w->path);
+	if (config < 0 || flags & O_PATH)
+		return open_for(c, w->physical, flags);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", config);
+	r = open_for(c, link, flags & ~(u64)O_NOFOLLOW);
+	if (r >= 0 && (flags & O_ACCMODE) != O_RDONLY)
+		files_watch_config(c->sv, link, w->path);
 	return r;
 }
 
