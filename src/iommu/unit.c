@@ -27,7 +27,7 @@ struct iommu_unit *iommu_vtd_new(unsigned int index, unsigned int width,
 	unit->width = width;
 	unit->aperture_last = BIT_ULL(width) - 1;
 	unit->pgsize_bitmap = BIT_ULL(12) | BIT_ULL(21) | BIT_ULL(30);
-	unit->enforce_coherency = true;
+	unit->enforce_coherency = false; /* no snoop control, as in QEMU's */
 	unit->resv[0] = (struct iommu_resv_region){
 		.start = VTD_MSI_START,
 		.last = VTD_MSI_LAST,
