@@ -263,7 +263,10 @@ static int fake_install(struct vfio_task *task, struct vfio_file *file, int open
 	if (fd < 0)
 		return -errno;
 	open_file = calloc(1, sizeof(*open_file));
-	assert(open_file);
+	if (!open_file) {
+		close(fd);
+		return -ENOMEM;
+	}
 	open_file->file = file;
 	ret = files_add(t->files, fd, open_file);
 	if (ret < 0)

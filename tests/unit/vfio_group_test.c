@@ -316,6 +316,7 @@ static void test_get_device_names(void **state)
 	memset(pages, 'x', 2 * PG);
 	assert_int_equal(get_device(g, pages), -EINVAL);
 	assert_int_equal(get_device(g, pages + PG), -EINVAL);
+	assert_int_equal(get_device(g, pages + 1), -EINVAL);
 	assert_int_equal(get_device(g, pages + PG + 1), -EFAULT);
 	memcpy(pages, "0000:01:00.0", 12);
 	memset(pages + 12, ' ', PG - 12);
@@ -527,7 +528,8 @@ static void test_two_groups(void **state)
 static void test_attach_vaddr(void **state)
 {
 	struct vfio_iommu_type1_dma_unmap suspend = { sizeof(suspend), VFIO_DMA_UNMAP_FLAG_VADDR,
-						      0x100000, PG };
+						      0x100000, PG },
+					  both;
 	int c, g, g2 = open_group(1);
 
 	open_set(&c, &g, 0, 3);
@@ -535,6 +537,11 @@ static void test_attach_vaddr(void **state)
 	assert_int_equal(fake_ioctl(t, c, VFIO_IOMMU_UNMAP_DMA, &suspend), 0);
 	assert_int_equal(set_container(g2, c), -EBUSY);
 	assert_status(g2, VIABLE);
+	/* One that fails suspends nothing. */
+	assert_int_equal(map(c, 0xff000), 0);
+	both = (struct vfio_iommu_type1_dma_unmap){ sizeof(both), VFIO_DMA_UNMAP_FLAG_VADDR,
+						    0xff000, 2 * PG };
+	assert_int_equal(fake_ioctl(t, c, VFIO_IOMMU_UNMAP_DMA, &both), -EINVAL);
 	assert_int_equal(unmap(c, 0x100000), PG);
 	assert_int_equal(set_container(g2, c), 0);
 }
