@@ -278,13 +278,17 @@ void virt_pm_after(struct pci_virt *virt, const struct virt_write *w)
 	if (w->offset != PCI_PM_CTRL || w->start != fn->pm || old == now ||
 	    !power_possible(fn, old, now))
 		return;
-	if (now == 3 && virt->save_over_d3)
+	if (now == 3 && virt->save_over_d3) {
 		pci_save_state(fn, &virt->saved);
+		virt->saved_valid = true;
+	}
 	/* Back to D0, Linux clears the rest of the register as well. */
 	value = now ? pci_config_read(fn, ctrl, 2) & ~(u32)PCI_PM_CTRL_STATE_MASK : 0;
 	pci_config_write(fn, ctrl, 2, value | now);
-	if (old == 3 && !now && virt->save_over_d3)
+	if (old == 3 && !now && virt->saved_valid) {
 		pci_restore_state(fn, &virt->saved);
+		virt->saved_valid = false;
+	}
 	if (virt->ops && virt->ops->power)
 		virt->ops->power(virt->opaque, now);
 	tell_memory(virt);

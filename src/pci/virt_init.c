@@ -130,6 +130,9 @@ static void init_ext_capabilities(struct pci_virt *virt)
 		view_put32(virt, PCI_CONFIG_SIZE, 0);
 }
 
+/* Some devices hide registers between their capabilities. */
+static const struct virt_capability unassigned = { .raw_write = true };
+
 static u8 field_byte(const struct virt_field *field, unsigned int offset, u32 mask)
 {
 	unsigned int at = offset - field->offset;
@@ -137,27 +140,36 @@ static u8 field_byte(const struct virt_field *field, unsigned int offset, u32 ma
 	return offset >= field->offset && at < field->width ? (u8)(mask >> (8 * at)) : 0;
 }
 
-/* The tables, spread over the bytes of this device. */
+/* The masks of the byte at @offset in @cap. */
+static void init_byte(struct pci_virt *virt, unsigned int pos, const struct virt_capability *cap,
+		      unsigned int offset)
+{
+	for (unsigned int i = 0; i < cap->nfields; i++) {
+		virt->virt[pos] |= field_byte(&cap->fields[i], offset, cap->fields[i].virt);
+		virt->write[pos] |= field_byte(&cap->fields[i], offset, cap->fields[i].write);
+	}
+	if (cap->raw_write)
+		virt->write[pos] = (u8)~virt->virt[pos];
+}
+
+/* The tables, spread over the bytes of this device: run by run of one owner. */
 static void init_masks(struct pci_virt *virt)
 {
-	for (unsigned int pos = 0; pos < virt->size; pos++) {
-		const struct virt_capability *cap = virt_owner(virt, pos);
-		unsigned int offset = pos - virt_start(virt, pos);
+	unsigned int start = 0;
 
-		if (!cap && virt->map[pos] == VIRT_MAP_NONE) {
-			/* Some devices hide registers between their capabilities. */
-			virt->write[pos] = 0xff;
-			continue;
-		}
+	while (start < virt->size) {
+		const struct virt_capability *cap = virt_owner(virt, start);
+		unsigned int end = start;
+		u8 id = virt->map[start];
+
 		if (!cap)
-			cap = &virt_ext_anchor;
-		for (unsigned int i = 0; i < cap->nfields; i++) {
-			virt->virt[pos] |= field_byte(&cap->fields[i], offset, cap->fields[i].virt);
-			virt->write[pos] |=
-				field_byte(&cap->fields[i], offset, cap->fields[i].write);
-		}
-		if (cap->raw_write)
-			virt->write[pos] = (u8)~virt->virt[pos];
+			cap = id == VIRT_MAP_NONE ? &unassigned : &virt_ext_anchor;
+		do {
+			init_byte(virt, end, cap, end - start);
+			end++;
+		} while (end < virt->size && virt->map[end] == id && end != PCI_CONFIG_SIZE &&
+			 end != PCI_STD_HEADER_SIZEOF);
+		start = end;
 	}
 }
 

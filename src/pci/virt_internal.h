@@ -52,8 +52,9 @@ struct pci_virt {
 	bool msi;	       /* the driver has MSI enabled now */
 	unsigned int vpd_size; /* valid VPD; 0 until it was measured */
 	bool vpd_broken;
-	u32 bars[PCI_NUM_BARS + 1];   /* the device's own, at pci_virt_new() */
-	struct pci_saved_state saved; /* registers kept over D3hot */
+	u32 bars[PCI_NUM_BARS + 1]; /* the device's own, at pci_virt_new() */
+	bool saved_valid;	    /* ->saved holds registers kept over D3hot */
+	struct pci_saved_state saved;
 	/* Which capability holds each byte: its id, or VIRT_MAP_*. */
 	u8 map[PCI_EXPRESS_CONFIG_SIZE];
 	u8 view[PCI_EXPRESS_CONFIG_SIZE]; /* values of virtualized bits */
