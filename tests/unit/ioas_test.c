@@ -17,6 +17,37 @@
 #define RW (IOMMU_READ | IOMMU_WRITE)
 #define PAGE PAGE_SIZE_4K
 
+/* Counts down to the allocation that fails (the linker hands these functions over); 0: none does.
+ */
+static unsigned int fail_at;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static bool fail_now(void)
+{
+	return fail_at && !--fail_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fail_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fail_now() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return fail_now() ? NULL : __real_realloc(p, size);
+}
+
 struct fixture {
 	struct ioas *ioas;
 	struct iommu_unit *unit;
@@ -331,6 +362,76 @@ static void test_remap(void **state)
 	iommu_backing_put(&shared->backing);
 }
 
+/* Fails the first, second, ... allocation of a map, of a new domain and of a remap, until each
+ * succeeds. */
+static void test_no_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct shared *shared = shared_new(MEM_SIZE, NULL);
+	struct ioas_area *area = NULL;
+	unsigned int n;
+	int ret;
+
+	f->mem->backing[2] = &shared->backing;
+	f->mem->backing[12] = &shared->backing;
+	f->mem->backing[21] = &shared->backing;
+	assert_int_equal(ioas_add_domain(f->ioas, f->domain[0]), 0);
+	assert_int_equal(ioas_add_domain(f->ioas, f->domain[1]), 0);
+	for (n = 1;; n++) {
+		fail_at = n;
+		ret = map(f, 0x10000, 4, 0, &area);
+		if (!ret)
+			break;
+		assert_int_equal(ret, -ENOMEM);
+		assert_int_equal(ioas_count(f->ioas) + ptes(f, 0) + ptes(f, 1), 0);
+		assert_int_equal(shared->backing.refs, 1);
+		assert_int_equal(f->mem->mm.refs, 1);
+	}
+	assert_true(n > 5);
+	for (n = 1;; n++) {
+		fail_at = n;
+		ret = ioas_add_domain(f->ioas, f->domain[2]);
+		if (!ret)
+			break;
+		assert_int_equal(ret, -ENOMEM);
+		assert_int_equal(ioas_nr_domains(f->ioas), 2);
+		assert_int_equal(ptes(f, 2), 0);
+	}
+	assert_true(n > 3);
+	/* Of the same shape, then of another. */
+	for (u64 page = 10; page <= 20; page += 10) {
+		u64 va = area->va, refs = shared->backing.refs;
+
+		for (n = 1;; n++) {
+			struct ioas_extents extents;
+
+			fail_at = 0;
+			assert_int_equal(ioas_pin(&f->mem->mm, MEM_VA + page * PAGE, 4 * PAGE, RW,
+						  &extents),
+					 0);
+			fail_at = n;
+			ret = ioas_remap(f->ioas, area, &f->mem->mm, MEM_VA + page * PAGE,
+					 &extents);
+			if (!ret)
+				break;
+			assert_int_equal(ret, -ENOMEM);
+			assert_int_equal(area->va, va);
+			assert_int_equal(shared->backing.refs, refs);
+			for (size_t i = 0; i < 3; i++) {
+				assert_int_equal(ptes(f, i), 3);
+				expect_va(f, i, 0x12000, va + 0x2000);
+			}
+		}
+		assert_true(n > 3);
+		for (size_t i = 0; i < 3; i++)
+			expect_va(f, i, 0x12000, MEM_VA + (page + 2) * PAGE);
+	}
+	fail_at = 0;
+	ioas_unmap(f->ioas, area, false);
+	assert_int_equal(shared->backing.refs, 1);
+	iommu_backing_put(&shared->backing);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +443,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_allowed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_allowed_swallowed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

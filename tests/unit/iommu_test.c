@@ -157,6 +157,9 @@ static void test_remap(void **state)
 	assert_int_equal(iommu_domain_remap(f->domain, 0x10000, 0x11fff, RW, &f->mem->mm,
 					    MEM_VA + 9 * PAGE, NULL),
 			 0);
+	/* At once, although the old entry is still in an IOTLB. */
+	assert_int_equal(iommu_dma_read(&f->ep, 0x10000, &c, 1), 0);
+	assert_int_equal(c, 'b');
 	iommu_domain_sync(f->domain);
 	assert_int_equal(f->mem->mm.refs, 2);
 	assert_int_equal(iommu_dma_read(&f->ep, 0x10000, &c, 1), 0);

@@ -19,6 +19,17 @@ static u64 rnd(u64 below)
 	return (seed >> 33) % below;
 }
 
+/* Where not 0, one allocation in so many fails (the linker hands malloc over). */
+static u64 fail_one_in;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return fail_one_in && !rnd(fail_one_in) ? NULL : __real_malloc(size);
+}
+
 static void *val(u64 n)
 {
 	return (void *)(uintptr_t)(n + 1);
@@ -108,8 +119,11 @@ static void random_insert(struct range_map *map, u64 longest)
 {
 	u64 start = rnd(SPACE), length = rnd(longest), last = MIN(start + length, SPACE - 1);
 	bool free_ = model_free(start, last);
+	int ret = range_map_insert(map, start, last, val(start));
 
-	assert_int_equal(range_map_insert(map, start, last, val(start)), free_ ? 0 : -EEXIST);
+	if (fail_one_in && free_ && ret == -ENOMEM)
+		return;
+	assert_int_equal(ret, free_ ? 0 : -EEXIST);
 	if (!free_)
 		return;
 	model[start] = (struct range){ .start = start, .last = last, .value = val(start) };
@@ -141,9 +155,8 @@ static u64 model_count(void)
 }
 
 /* Phases that fill and drain, so that leaves and inner nodes split, join and vanish. */
-static void test_random(void **state)
+static void churn(struct range_map *map)
 {
-	struct range_map *map = range_map_new();
 
 	model_fill(0, SPACE - 1, -1);
 	for (int phase = 0; phase < 24; phase++) {
@@ -167,6 +180,42 @@ static void test_random(void **state)
 	}
 	for (u64 i = 0; i < SPACE; i++)
 		check_point(map, i);
+}
+
+static void test_random(void **state)
+{
+	struct range_map *map = range_map_new();
+
+	churn(map);
+	range_map_free(map);
+}
+
+/* A failed insertion changes nothing; a removal never fails. */
+static void test_no_memory(void **state)
+{
+	for (u64 rate = 9; rate; rate /= 3) {
+		struct range_map *map = range_map_new_private();
+
+		fail_one_in = rate;
+		churn(map);
+		fail_one_in = 0;
+		range_map_free(map);
+	}
+}
+
+static void test_replace(void **state)
+{
+	struct range_map *map = range_map_new();
+	struct range r;
+
+	assert_null(range_map_replace(map, 5, val(1)));
+	assert_int_equal(range_map_insert(map, 5, 9, val(1)), 0);
+	assert_null(range_map_replace(map, 6, val(2)));
+	assert_null(range_map_replace(map, 5, NULL));
+	assert_ptr_equal(range_map_replace(map, 5, val(2)), val(1));
+	assert_true(range_map_find(map, 9, &r));
+	assert_ptr_equal(r.value, val(2));
+	assert_int_equal(range_map_count(map), 1);
 	range_map_free(map);
 }
 
@@ -277,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),	    cmocka_unit_test(test_random),
+		cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_orders),	    cmocka_unit_test(test_bitmap),
 		cmocka_unit_test(test_bitmap_next), cmocka_unit_test(test_bitmap_bounds),
 	};
