@@ -31,6 +31,7 @@ struct vfio_pci_signaller {
  */
 struct vfio_pci_virqfd {
 	int fd;
+	int user_fd; /* what the program called it */
 	void (*fn)(void *opaque);
 	void *opaque;
 };
@@ -47,9 +48,10 @@ struct vfio_pci_irqs {
 	bool virq_disabled;   /* lock; the user's COMMAND.INTX_DISABLE */
 	bool masked;	      /* lock; INTx */
 	int intx;	      /* lock; the eventfd or -1 */
-	int *msi;	      /* lock; the eventfd or -1 of each vector of the function */
+	int *msi;	      /* lock; the eventfd or -1 of each vector */
 	bool *pending;	      /* lock; MSI-X messages of vectors that have no eventfd */
-	unsigned int nr_msi;  /* lock; vectors of the function */
+	unsigned int max_msi; /* vectors that these two have room for */
+	unsigned int nr_msi;  /* lock; vectors of the function, while it is MSI or MSI-X */
 	unsigned int enabled; /* lock; vectors that MSI was enabled with */
 	struct vfio_pci_virqfd *unmask;
 	int err, req; /* control thread */
@@ -114,7 +116,10 @@ int vfio_pci_irqs_init(struct vfio_pci *pci);
 void vfio_pci_irqs_fini(struct vfio_pci *pci);
 long vfio_pci_get_irq_info(struct vfio_pci *pci, struct vfio_task *task, u64 arg);
 long vfio_pci_set_irqs(struct vfio_pci *pci, struct vfio_task *task, u64 arg);
-/* The lock is held by the caller. */
+/* The lock is held by the caller of these. */
+/* The device was reset. */
+void vfio_pci_irqs_reset(struct vfio_pci *pci);
+/* Whether that changed anything. */
 bool vfio_pci_intx_mask(struct vfio_pci *pci);
 void vfio_pci_intx_unmask(struct vfio_pci *pci);
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -170,6 +171,32 @@ void vfio_pci_watch_fini(struct vfio_pci_watch *watch)
 	pthread_mutex_destroy(&watch->run);
 }
 
+/* What tells eventfds apart; -1 where the kernel does not say. */
+static long eventfd_id(int fd)
+{
+	cleanup_file FILE *f = NULL;
+	char line[128], path[48];
+	long id = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "eventfd-id: %ld", &id) == 1)
+			break;
+	return id;
+}
+
+/*
+ * The kernel drops a virqfd when the program closes its eventfd. Here the eventfd stays open, so it
+ * is looked for where the program had it.
+ */
+static bool virqfd_closed(const struct vfio_pci_virqfd *virqfd, struct vfio_task *task)
+{
+	cleanup_fd int now = task->ops->get_eventfd(task, virqfd->user_fd);
+
+	return now < 0 || eventfd_id(now) != eventfd_id(virqfd->fd);
+}
+
 int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
 			   struct vfio_pci_virqfd **slot, int fd, void (*fn)(void *opaque),
 			   void *opaque)
@@ -185,6 +212,8 @@ int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
 	if (ret < 0)
 		return ret;
 	efd = ret;
+	if (*slot && virqfd_closed(*slot, task))
+		vfio_pci_virqfd_disable(pci, slot);
 	if (*slot)
 		return -EBUSY;
 	ret = watch_start(&pci->watch);
@@ -192,6 +221,7 @@ int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
 		return ret;
 
 	virqfd->fd = efd;
+	virqfd->user_fd = fd;
 	virqfd->fn = fn;
 	virqfd->opaque = opaque;
 	event.data.ptr = virqfd;

@@ -263,6 +263,11 @@ static void msix_write(struct pci_function *fn, bool enable)
 			 ctrl | (enable ? PCI_MSIX_FLAGS_ENABLE : 0));
 }
 
+void vfio_pci_irqs_reset(struct vfio_pci *pci)
+{
+	memset(pci->irqs.pending, 0, pci->irqs.max_msi * sizeof(*pci->irqs.pending));
+}
+
 static unsigned int irq_count(struct vfio_pci *pci, u32 index)
 {
 	struct pci_function *fn = &pci->dev->pci;
@@ -303,10 +308,8 @@ static int msi_enable(struct vfio_pci *pci, u32 index, unsigned int vectors)
 		return -ERANGE;
 
 	vfio_pci_lock(pci);
-	for (unsigned int i = 0; i < all; i++) {
+	for (unsigned int i = 0; i < all; i++)
 		irqs->msi[i] = -1;
-		irqs->pending[i] = false;
-	}
 	irqs->nr_msi = all;
 	irqs->enabled = vectors;
 	irqs->type = index;
@@ -583,6 +586,7 @@ int vfio_pci_irqs_init(struct vfio_pci *pci)
 
 	irqs->type = VFIO_PCI_NUM_IRQS;
 	irqs->intx = irqs->err = irqs->req = -1;
+	irqs->max_msi = vectors;
 	irqs->msi = calloc(vectors + 1, sizeof(*irqs->msi));
 	irqs->pending = calloc(vectors + 1, sizeof(*irqs->pending));
 	if (!irqs->msi || !irqs->pending) {

@@ -62,6 +62,8 @@ static void reset_device(struct device *dev, enum device_reset kind)
 
 	pthread_mutex_lock(&dev->lock);
 	pci_restore_state(&dev->pci, &saved);
+	if (vdev && vdev->pci)
+		vfio_pci_irqs_reset(vdev->pci);
 	pthread_mutex_unlock(&dev->lock);
 	if (vdev && vdev->pci)
 		vfio_pci_settle(vdev->pci);

@@ -297,6 +297,22 @@ static void test_unmask_eventfd(void **state)
 	assert_int_equal(taken(efds[2]), 3);
 }
 
+/* The unmask eventfd of a program that has closed it is nobody's. */
+static void test_unmask_eventfd_closed(void **state)
+{
+	int efd = new_eventfd();
+
+	assert_int_equal(set_eventfd(INTX, 0, efds[0]), 0);
+	assert_int_equal(set_irqs(EVENTFD | UNMASK, INTX, 0, 1, &efd), 0);
+	assert_int_equal(set_irqs(EVENTFD | UNMASK, INTX, 0, 1, &efds[5]), -EBUSY);
+	close(efd);
+	assert_int_equal(set_irqs(EVENTFD | UNMASK, INTX, 0, 1, &efds[5]), 0);
+	assert_int_equal(set_irqs(EVENTFD | UNMASK, INTX, 0, 1, &efds[6]), -EBUSY);
+	close(efds[5]);
+	efds[5] = new_eventfd(); /* of the same number */
+	assert_int_equal(set_irqs(EVENTFD | UNMASK, INTX, 0, 1, &efds[5]), 0);
+}
+
 static void test_msi(void **state)
 {
 	struct device *dev = m.devices[0];
@@ -378,10 +394,18 @@ static void test_msix_pending(void **state)
 	assert_int_equal(set_eventfd(MSIX, 5, efds[5]), 0);
 	assert_int_equal(taken(efds[5]), 1);
 	assert_int_equal(taken(efds[0]), 0);
+	/* Also over a time without MSI-X, but not over a reset. */
 	msi_from(0, 6);
+	msi_from(0, 7);
 	assert_int_equal(irqs_off(MSIX), 0);
+	msi_from(0, 4);
 	assert_int_equal(set_eventfd(MSIX, 6, efds[6]), 0);
-	assert_int_equal(taken(efds[6]), 0);
+	assert_int_equal(taken(efds[6]), 1);
+	assert_int_equal(set_eventfd(MSIX, 4, efds[4]), 0);
+	assert_int_equal(taken(efds[4]), 0);
+	assert_int_equal(call(VFIO_DEVICE_RESET, NULL), 0);
+	assert_int_equal(set_eventfd(MSIX, 7, efds[7]), 0);
+	assert_int_equal(taken(efds[7]), 0);
 }
 
 static void test_err_and_req(void **state)
@@ -583,15 +607,25 @@ static void test_concurrent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EDU(test_arguments),	  EDU(test_absent_data),
-		EDU(test_each_index),	  EDU(test_one_at_a_time),
-		EDU(test_intx),		  EDU(test_intx_disable_bit),
-		EDU(test_unmask_eventfd), EDU(test_msi),
-		BOX(test_msix),		  BOX(test_msix_pending),
-		BOX(test_err_and_req),	  EDU(test_err_needs_express),
-		BOX(test_full_eventfd),	  BOX(test_full_eventfd_without_aio),
-		BOX(test_other_eventfds), EDU(test_ioeventfd_edu),
-		BOX(test_ioeventfd_box),  BOX(test_concurrent),
+		EDU(test_arguments),
+		EDU(test_absent_data),
+		EDU(test_each_index),
+		EDU(test_one_at_a_time),
+		EDU(test_intx),
+		EDU(test_intx_disable_bit),
+		EDU(test_unmask_eventfd),
+		EDU(test_unmask_eventfd_closed),
+		EDU(test_msi),
+		BOX(test_msix),
+		BOX(test_msix_pending),
+		BOX(test_err_and_req),
+		EDU(test_err_needs_express),
+		BOX(test_full_eventfd),
+		BOX(test_full_eventfd_without_aio),
+		BOX(test_other_eventfds),
+		EDU(test_ioeventfd_edu),
+		BOX(test_ioeventfd_box),
+		BOX(test_concurrent),
 	};
 
 	return cmocka_run_group_tests(tests, box_init_once, NULL);
