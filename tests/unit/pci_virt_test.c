@@ -425,6 +425,32 @@ static void test_msi(void **state)
 	pci_virt_free(u.virt);
 }
 
+/* The lower byte of the control register after each write, as the kernel answered for edu. */
+static void test_msi_as_linux(void **state)
+{
+	static const struct {
+		int vectors; /* SET_IRQS before the write, -1: none */
+		u16 write, user, device;
+	} steps[] = {
+		{ -1, 0x8f, 0x8e, 0x80 }, { -1, 0x01, 0x00, 0x80 }, { 1, 0x71, 0x01, 0x81 },
+		{ -1, 0x31, 0x01, 0x81 }, { -1, 0x00, 0x00, 0x80 }, { -1, 0x01, 0x01, 0x81 },
+		{ 0, 0x71, 0x00, 0x80 },
+	};
+	unsigned int flags;
+	struct user u;
+
+	user_open_image(&u, "edu");
+	flags = u.fn.msi + PCI_MSI_FLAGS;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i].vectors >= 0)
+			pci_virt_set_msi(u.virt, (unsigned int)steps[i].vectors);
+		put(&u, flags, steps[i].write, 2);
+		assert_int_equal(get(&u, flags, 2), steps[i].user);
+		assert_int_equal(pci_config_get(&u.fn, flags, 2), steps[i].device);
+	}
+	pci_virt_free(u.virt);
+}
+
 static const struct pci_ident plain_ident = { .vendor = 0x1234,
 					      .device = 1,
 					      .class_code = 0xff0000 };
@@ -567,23 +593,15 @@ static void test_hostile_lengths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_permissions),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_reads),
-		cmocka_unit_test(test_end),
-		cmocka_unit_test(test_granularity),
-		cmocka_unit_test(test_bars_kept),
-		cmocka_unit_test(test_hooks),
-		cmocka_unit_test(test_power),
-		cmocka_unit_test(test_power_restores),
-		cmocka_unit_test(test_flr),
-		cmocka_unit_test(test_flr_absent),
-		cmocka_unit_test(test_msi),
-		cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_all_hidden),
-		cmocka_unit_test(test_read_request),
-		cmocka_unit_test(test_af_flr),
-		cmocka_unit_test(test_vpd),
+		cmocka_unit_test(test_permissions),	cmocka_unit_test(test_random),
+		cmocka_unit_test(test_reads),		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_granularity),	cmocka_unit_test(test_bars_kept),
+		cmocka_unit_test(test_hooks),		cmocka_unit_test(test_power),
+		cmocka_unit_test(test_power_restores),	cmocka_unit_test(test_flr),
+		cmocka_unit_test(test_flr_absent),	cmocka_unit_test(test_msi),
+		cmocka_unit_test(test_msi_as_linux),	cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_all_hidden),	cmocka_unit_test(test_read_request),
+		cmocka_unit_test(test_af_flr),		cmocka_unit_test(test_vpd),
 		cmocka_unit_test(test_hostile_lengths),
 	};
 
