@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # bash completion for uvfio(1)
 
-# Names in the first column of a listing of the command's own.
+# Models, or the properties of one: the first column of the command's own listing.
 _uvfio_names()
 {
-	"$uvfio" models "$@" 2>/dev/null | awk '/^[a-z]/ { print $1 }'
+	"$uvfio" models "$@" 2>/dev/null | awk -v model="${1-}" '
+		model == "" || (/^  / && $1 != "property") { print $1 }'
 }
 
 # MODEL[,property=value...]: completes what comes after the last comma.
@@ -17,10 +18,9 @@ _uvfio_device()
 	else
 		done=${cur%,*},
 		model=${cur%%,*}
-		COMPREPLY=($(compgen -P "$done" -S = -W "addr multifunction $(_uvfio_names "$model")" \
-			-- "${cur##*,}"))
+		COMPREPLY=($(compgen -P "$done" -S = -W "$(_uvfio_names "$model")" -- "${cur##*,}"))
 	fi
-	compopt -o nospace
+	compopt -o nospace 2>/dev/null
 }
 
 _uvfio()
@@ -59,7 +59,7 @@ _uvfio()
 	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}
 	case $prev in
 	-d | --device) _uvfio_device "$cur" ;;
-	--iommu) COMPREPLY=($(compgen -W 'vtd vtd,aw-bits=39 vtd,aw-bits=48 vtd,aw-bits=57' -- "$cur")) ;;
+	--iommu) COMPREPLY=($(compgen -W 'none vtd vtd,aw-bits=39 vtd,aw-bits=48 vtd,aw-bits=57' -- "$cur")) ;;
 	--vfio-container) COMPREPLY=($(compgen -W 'native compat' -- "$cur")) ;;
 	--memlock) COMPREPLY=($(compgen -W 'limit unlimited' -- "$cur")) ;;
 	--host | --fault-log) COMPREPLY=($(compgen -A file -- "$cur")) ;;
