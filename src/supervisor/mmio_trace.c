@@ -3,16 +3,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "supervisor/mmio_internal.h"
+
+#define FOLLOW_NS 1000000 /* between two looks at where the tracee runs */
 
 #define TRACE_OPTIONS \
 	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC)
@@ -220,6 +224,52 @@ void mmio_trace_let_go(struct mmio *mmio)
 	}
 }
 
+/* The CPU on which @tid ran last, or -1. */
+static int last_cpu(pid_t tid)
+{
+	cleanup_fd int fd = -1;
+	char path[40], text[1024], *p;
+	ssize_t len;
+	int field = 2;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (len <= 0)
+		return -1;
+	text[len] = '\0';
+	p = strrchr(text, ')'); /* the name, which may hold anything */
+	while (p && field < 39) {
+		p = strchr(p + 1, ' ');
+		field++;
+	}
+	return p ? atoi(p) : -1;
+}
+
+/*
+ * Keeps the tracing thread on the CPU of the thread that traps: there, the one runs as soon as the
+ * other sleeps, without waking another CPU. Looked up now and then, for it costs as much as a trap.
+ */
+static void follow(struct mmio *mmio, pid_t tid)
+{
+	struct timespec now;
+	cpu_set_t set;
+	int cpu;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if ((u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec < mmio->cpu_checked_ns + FOLLOW_NS)
+		return;
+	mmio->cpu_checked_ns = (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
+	cpu = last_cpu(tid);
+	if (cpu < 0 || cpu >= CPU_SETSIZE || cpu == mmio->cpu)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	if (!sched_setaffinity(0, sizeof(set),
+			       &set)) /* fails where the program may run and we not */
+		mmio->cpu = cpu;
+}
+
 static void exited(struct mmio *mmio, pid_t tid)
 {
 	struct mmio_status status;
@@ -271,7 +321,11 @@ static void stopped(struct mmio *mmio, struct tracee *tracee, int sig, int event
 {
 	switch (event) {
 	case 0: /* about to receive a signal */
-		resume(mmio, tracee, sig == SIGBUS ? mmio_fault(mmio, tracee) : sig);
+		if (sig == SIGBUS) {
+			follow(mmio, tracee->tid);
+			sig = mmio_fault(mmio, tracee);
+		}
+		resume(mmio, tracee, sig);
 		break;
 	case PTRACE_EVENT_STOP:
 		/* A new thread, whose number may have been another's before; an interruption; the
