@@ -9,6 +9,7 @@
 
 struct vfio_container;
 struct vfio_pci;
+struct vfio_pci_signaller;
 
 /*
  * What SET_IOMMU chooses from: one kind of container (Linux: struct vfio_iommu_driver_ops). A
@@ -40,6 +41,7 @@ struct vfio_core {
 	/* The last one registered is asked first. */
 	const struct vfio_iommu_backend *backends[VFIO_MAX_BACKENDS];
 	unsigned int nr_backends;
+	struct vfio_pci_signaller *signaller; /* of all devices */
 };
 
 /* 0; -EINVAL (registered already), -ENOSPC. */
@@ -93,6 +95,9 @@ ssize_t vfio_pci_write(struct vfio_device *vdev, struct vfio_task *task, u64 buf
 		       u64 pos);
 int vfio_pci_mmap(struct vfio_device *vdev, struct vfio_task *task, u64 len, int prot, int flags,
 		  u64 pos);
+/* What signals eventfds (vfio_pci_eventfd.c): NULL with errno. */
+struct vfio_pci_signaller *vfio_pci_signaller_new(void);
+void vfio_pci_signaller_free(struct vfio_pci_signaller *s);
 /* Signals the REQ interrupt (vfio_device_request). */
 void vfio_pci_request(struct vfio_device *vdev);
 

@@ -16,6 +16,11 @@ struct vfio_core *vfio_core_new(const struct vfio_core_ops *ops, void *opaque)
 
 	if (!core)
 		return NULL;
+	core->signaller = vfio_pci_signaller_new();
+	if (!core->signaller) {
+		free(core);
+		return NULL;
+	}
 	core->ops = ops;
 	core->opaque = opaque;
 	CDS_INIT_LIST_HEAD(&core->groups);
@@ -25,6 +30,9 @@ struct vfio_core *vfio_core_new(const struct vfio_core_ops *ops, void *opaque)
 
 void vfio_core_free(struct vfio_core *core)
 {
+	if (!core)
+		return;
+	vfio_pci_signaller_free(core->signaller);
 	free(core);
 }
 

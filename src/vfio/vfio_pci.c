@@ -114,7 +114,6 @@ int vfio_pci_open(struct vfio_device *vdev)
 	ret = open_parts(pci);
 	if (ret)
 		return ret;
-	vfio_pci_signaller_init(&pci->signaller);
 	vfio_pci_watch_init(&pci->watch);
 	vfio_pci_settle(pci);
 	vdev->pci = steal_ptr(&pci);
@@ -153,7 +152,6 @@ void vfio_pci_close(struct vfio_device *vdev)
 	vfio_pci_irqs_fini(pci);
 	vfio_pci_ioeventfds_fini(pci);
 	vfio_pci_watch_fini(&pci->watch);
-	vfio_pci_signaller_fini(&pci->signaller);
 	vdev->pci = NULL;
 	function_close(pci);
 	device_set_decoding(pci->dev, false);

@@ -13,16 +13,22 @@
 #include <linux/aio_abi.h>
 #include <linux/vfio.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "pci/virt.h"
 #include "vfio/internal.h"
 
 #define VFIO_PCI_OFFSET_SHIFT 40
 
-/* Signals eventfds of programs without ever blocking. */
+/*
+ * Signals eventfds of programs without ever blocking. One for all devices of a core: its end takes
+ * the kernel a while.
+ */
 struct vfio_pci_signaller {
-	aio_context_t aio; /* 0: not to be had here */
-	int file;	   /* what the empty reads are made on */
+	pthread_mutex_t lock;
+	_Atomic(aio_context_t) aio; /* 0: not made yet, or not to be had */
+	_Atomic bool tried;	    /* to make it */
+	int file;		    /* what the empty reads are made on */
 };
 
 /*
@@ -69,7 +75,6 @@ struct vfio_pci {
 	bool flr;		       /* lock; the user asked for one by a register */
 	bool decoding;		       /* lock; what device_set_decoding() was told */
 	struct vfio_pci_irqs irqs;
-	struct vfio_pci_signaller signaller; /* lock */
 	struct vfio_pci_watch watch;
 	struct cds_list_head ioeventfds;
 	unsigned int nr_ioeventfds;
@@ -92,9 +97,7 @@ static inline void vfio_pci_unlock(struct vfio_pci *pci)
 void vfio_pci_settle(struct vfio_pci *pci);
 
 /* vfio_pci_eventfd.c */
-void vfio_pci_signaller_init(struct vfio_pci_signaller *s);
-void vfio_pci_signaller_fini(struct vfio_pci_signaller *s);
-/* Adds 1 to the eventfd @fd. The device's lock is held. */
+/* Adds 1 to the eventfd @fd; none if it is negative. Any thread. */
 void vfio_pci_signal(struct vfio_pci *pci, int fd);
 void vfio_pci_watch_init(struct vfio_pci_watch *watch);
 /* All virqfds are gone. */

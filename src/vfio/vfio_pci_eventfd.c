@@ -25,52 +25,78 @@
 #include "base/rcu.h"
 #include "vfio/vfio_pci.h"
 
-#define SIGNALLER_RING 64 /* completions that may wait to be reaped */
-#define WATCH_MAX 1024	  /* more than a device can have virqfds */
+#define SIGNALLER_RING 64L /* completions that may wait to be reaped */
+#define SIGNALLER_TRIES 16 /* others fill the ring, too */
+#define WATCH_MAX 1024	   /* more than a device can have virqfds */
 
-void vfio_pci_signaller_init(struct vfio_pci_signaller *s)
+struct vfio_pci_signaller *vfio_pci_signaller_new(void)
 {
-	s->aio = 0;
-	s->file = memfd_create("vfio-pci-signal", MFD_CLOEXEC);
-	if (s->file >= 0 && syscall(SYS_io_setup, SIGNALLER_RING, &s->aio))
-		s->aio = 0;
+	struct vfio_pci_signaller *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	s->file = -1;
+	return s;
 }
 
-void vfio_pci_signaller_fini(struct vfio_pci_signaller *s)
+void vfio_pci_signaller_free(struct vfio_pci_signaller *s)
 {
 	if (s->aio)
 		syscall(SYS_io_destroy, s->aio);
 	if (s->file >= 0)
 		close(s->file);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* Made when the first signal is due: most programs never get one. */
+static aio_context_t signaller_aio(struct vfio_pci_signaller *s)
+{
+	aio_context_t aio = 0;
+
+	if (atomic_load_explicit(&s->tried, memory_order_acquire))
+		return atomic_load_explicit(&s->aio, memory_order_relaxed);
+	pthread_mutex_lock(&s->lock);
+	if (!s->tried) {
+		s->file = memfd_create("vfio-signal", MFD_CLOEXEC);
+		if (s->file < 0 || syscall(SYS_io_setup, SIGNALLER_RING, &aio))
+			aio = 0;
+		s->aio = aio;
+		atomic_store_explicit(&s->tried, true, memory_order_release);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return s->aio;
 }
 
 static bool signal_aio(struct vfio_pci_signaller *s, int fd)
 {
+	aio_context_t aio = signaller_aio(s);
 	struct io_event events[SIGNALLER_RING];
 	struct timespec now = { 0 };
 	struct iocb cb = {
 		.aio_lio_opcode = IOCB_CMD_PREAD,
-		.aio_fildes = s->file,
+		.aio_fildes = (u32)s->file,
 		.aio_flags = IOCB_FLAG_RESFD,
-		.aio_resfd = fd,
+		.aio_resfd = (u32)fd,
 	}, *list = &cb;
 
-	if (!s->aio)
-		return false;
-	if (syscall(SYS_io_submit, s->aio, 1, &list) == 1)
-		return true;
-	if (errno != EAGAIN)
-		return false;
-	while (syscall(SYS_io_getevents, s->aio, 0, SIGNALLER_RING, events, &now) == SIGNALLER_RING)
-		;
-	return syscall(SYS_io_submit, s->aio, 1, &list) == 1;
+	for (int tries = 0; aio && tries < SIGNALLER_TRIES; tries++) {
+		if (syscall(SYS_io_submit, aio, 1, &list) == 1)
+			return true;
+		if (errno != EAGAIN)
+			return false;
+		/* The ring is full: nobody wants to know what is in it. */
+		syscall(SYS_io_getevents, aio, 0, SIGNALLER_RING, events, &now);
+	}
+	return false;
 }
 
 void vfio_pci_signal(struct vfio_pci *pci, int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 
-	if (fd < 0 || signal_aio(&pci->signaller, fd))
+	if (fd < 0 || signal_aio(pci->vdev->core->signaller, fd))
 		return;
 	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT))
 		eventfd_write(fd, 1);

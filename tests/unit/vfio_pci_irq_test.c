@@ -460,11 +460,10 @@ static void test_full_eventfd(void **state)
 /* The same where the kernel has no asynchronous I/O for us. */
 static void test_full_eventfd_without_aio(void **state)
 {
-	struct vfio_pci_signaller *s = &state_of(0)->signaller;
+	struct vfio_pci_signaller *s = m.core->signaller;
 
-	vfio_pci_signaller_fini(s);
-	s->aio = 0;
-	s->file = -1;
+	assert_int_equal(s->aio, 0); /* nobody has needed it */
+	s->tried = true;
 	full_eventfd();
 }
 
