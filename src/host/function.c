@@ -145,6 +145,7 @@ int host_function_build(struct host_function *fn, char **error)
 		return err;
 	if (fn->host->unit && fn->pci->acs)
 		pci_config_write(fn->pci, fn->pci->acs + PCI_ACS_CTRL, 2, ENABLED_ACS);
+	fn->d3cold = fn->pci->pm != 0;
 	host_reset_methods(fn, true, fn->reset_methods, sizeof(fn->reset_methods));
 	fn->has_reset = *fn->reset_methods;
 	return 0;

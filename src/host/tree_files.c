@@ -48,42 +48,51 @@ int host_tree_mkdirs(struct host_tree *tree, const char *path)
 }
 
 /* Opens for writing what may exist with a mode that forbids it. */
-static int create(struct host_tree *tree, const char *path, unsigned int mode, int flags)
+static int create(struct host_tree *tree, const char *path, unsigned int mode)
 {
-	int fd = openat(tree->root, path + 1, flags | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			0600);
+	int fd = openat(tree->root, path + 1, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno != ENOENT) {
 		unlinkat(tree->root, path + 1, 0);
-		fd = openat(tree->root, path + 1, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = openat(tree->root, path + 1, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}
 	if (fd < 0)
 		return -errno;
 	if (fchmod(fd, mode)) {
+		int err = -errno;
+
 		close(fd);
-		return -errno;
+		return err;
 	}
 	return fd;
 }
 
+/* In place and with one write, for somebody may be reading. */
 int host_tree_write(struct host_tree *tree, const char *path, unsigned int mode, const char *format,
 		    ...)
 {
-	cleanup_fd int fd = create(tree, path, mode, O_WRONLY);
+	cleanup_fd int fd = create(tree, path, mode);
+	cleanup_free char *text = NULL;
 	va_list args;
 	int n;
 
 	if (fd < 0)
 		return note(tree, fd);
 	va_start(args, format);
-	n = vdprintf(fd, format, args);
+	n = vasprintf(&text, format, args);
 	va_end(args);
-	return n < 0 ? note(tree, errno ? -errno : -EIO) : 0;
+	if (n < 0) {
+		text = NULL;
+		return note(tree, -ENOMEM);
+	}
+	if (pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n))
+		return note(tree, errno ? -errno : -EIO);
+	return 0;
 }
 
 int host_tree_file(struct host_tree *tree, const char *path, unsigned int mode, u64 size, int *out)
 {
-	cleanup_fd int fd = create(tree, path, mode, O_RDWR);
+	cleanup_fd int fd = create(tree, path, mode);
 
 	if (fd < 0)
 		return note(tree, fd);
