@@ -184,8 +184,9 @@ static u64 task_memlock_limit(struct vfio_task *task)
 		return ~0ULL;
 	if (c->sv->options->memlock == SUPERVISOR_MEMLOCK_SIZE)
 		return c->sv->options->memlock_size;
+	/* Forbidden where the program has changed its user and we lack CAP_SYS_RESOURCE. */
 	if (prlimit(c->tid, RLIMIT_MEMLOCK, NULL, &limit))
-		return 0;
+		limit.rlim_cur = proc_locked_limit(c->tid);
 	if (limit.rlim_cur == RLIM_INFINITY)
 		return ~0ULL;
 	own = caller_program(c) && c->program->uses_mlock ? proc_locked_bytes(c->tid) : 0;

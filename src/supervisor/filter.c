@@ -27,7 +27,7 @@ static const int path_calls[] = {
 	__NR_faccessat, __NR_faccessat2, __NR_readlinkat, __NR_statfs,	   __NR_fstatfs,
 	__NR_getxattr,	__NR_lgetxattr,	 __NR_listxattr,  __NR_llistxattr, __NR_getcwd,
 	__NR_chdir,	__NR_execve,	 __NR_execveat,	  __NR_mlock,	   __NR_mlock2,
-	__NR_mlockall,
+	__NR_mlockall,	__NR_mremap,
 };
 
 /* The fourth argument is the file offset. */

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <linux/seccomp.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <urcu/list.h>
 
@@ -66,6 +67,19 @@ void files_forget(struct supervisor *sv, struct vfio_file *file);
 /* Watches a sysfs config file for writes. */
 void files_watch_config(struct supervisor *sv, const char *tree_path, const char *path);
 
+/* ---- vma.c ---- */
+
+/* The mapping at an address of a process, from /proc/PID/maps (@maps_fd). -ENOENT: none; -ESRCH:
+ * the memory is gone. */
+struct vma {
+	u64 start, end; /* end is exclusive */
+	u64 offset;
+	dev_t dev;
+	ino_t ino;
+	bool read, write, shared;
+};
+int vma_query(int maps_fd, u64 addr, struct vma *vma);
+
 /* ---- programs.c: processes and their memory ---- */
 
 struct program_mm;
@@ -76,7 +90,7 @@ struct program {
 	pid_t tgid;
 	int pidfd;
 	struct program_mm *mm; /* a reference, or NULL before it is needed */
-	bool uses_mlock; /* has called mlock() or its like */
+	bool uses_mlock;       /* has called mlock() or its like */
 	pid_t exec_tid;	       /* a thread that has called execve, or 0 */
 };
 
@@ -91,24 +105,18 @@ struct iommu_mm *program_memory(struct supervisor *sv, struct program *program, 
 /* Thread @tid is about to execve: its memory may be replaced. */
 void program_will_exec(struct supervisor *sv, pid_t tid);
 /* Pages that its DMA mappings lock. */
+/* The mapping at @addr of @program; -errno. */
+int program_vma(struct supervisor *sv, struct program *program, pid_t tid, u64 addr,
+		struct vma *vma);
 u64 program_locked_pages(const struct program *program);
 void programs_fini(struct supervisor *sv);
-
-/* The mapping at an address of a process, from /proc/PID/maps (@maps_fd). -ENOENT: none; -ESRCH:
- * the memory is gone. */
-struct vma {
-	u64 start, end; /* end is exclusive */
-	u64 offset;
-	dev_t dev;
-	ino_t ino;
-	bool read, write, shared;
-};
-int vma_query(int maps_fd, u64 addr, struct vma *vma);
 
 /* ---- procfs.c ---- */
 
 /* Bytes that a process has locked by itself. */
 u64 proc_locked_bytes(pid_t pid);
+/* Its RLIMIT_MEMLOCK, where prlimit() may not say. */
+rlim_t proc_locked_limit(pid_t pid);
 /* open() of a process's status file, if it must show more than the kernel knows. */
 long proc_open_status(struct caller *c, const char *path, u64 flags);
 

@@ -35,6 +35,22 @@ u64 proc_locked_bytes(pid_t pid)
 	return 0;
 }
 
+rlim_t proc_locked_limit(pid_t pid)
+{
+	cleanup_file FILE *f = NULL;
+	unsigned long long bytes;
+	char line[256];
+
+	snprintf(line, sizeof(line), "/proc/%d/limits", pid);
+	f = fopen(line, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "Max locked memory", 17))
+			continue;
+		return sscanf(line + 17, "%llu", &bytes) == 1 ? bytes : RLIM_INFINITY;
+	}
+	return 0;
+}
+
 /* The text of the file, with @more added to VmLck, in a memfd. */
 static int make_status(pid_t pid, u64 more)
 {

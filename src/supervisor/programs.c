@@ -172,6 +172,13 @@ struct iommu_mm *program_memory(struct supervisor *sv, struct program *program, 
 	return program->mm ? &program->mm->base : NULL;
 }
 
+int program_vma(struct supervisor *sv, struct program *program, pid_t tid, u64 addr,
+		struct vma *vma)
+{
+	return program_memory(sv, program, tid) ? vma_query(program->mm->maps_fd, addr, vma)
+						: -ESRCH;
+}
+
 u64 program_locked_pages(const struct program *program)
 {
 	return program->mm ? program->mm->base.locked_pages : 0;

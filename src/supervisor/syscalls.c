@@ -126,6 +126,20 @@ static long handle_mmap(struct caller *c, const __u64 *a)
 	return REPLY_CONTINUE;
 }
 
+/* Mappings of a device do not grow (Linux: VM_DONTEXPAND). */
+static long handle_mremap(struct caller *c, const __u64 *a)
+{
+	struct vma vma;
+
+	if (!c->sv->mmio_files || a[2] <= a[1])
+		return REPLY_CONTINUE;
+	c->program = program_find(c->sv, c->tid);
+	if (!c->program || program_vma(c->sv, c->program, c->tid, a[0], &vma) ||
+	    !files_find(c->sv, vma.dev, vma.ino))
+		return REPLY_CONTINUE;
+	return -EFAULT;
+}
+
 static long handle_openat(struct caller *c, const __u64 *a)
 {
 	return path_open(c, (int)a[0], a[1], (u32)a[2], 0);
@@ -275,6 +289,7 @@ static const handler handlers[] = {
 	[__NR_pwritev] = handle_pwritev,
 	[__NR_pwritev2] = handle_pwritev,
 	[__NR_mmap] = handle_mmap,
+	[__NR_mremap] = handle_mremap,
 	[__NR_openat] = handle_openat,
 	[__NR_openat2] = handle_openat2,
 	[__NR_newfstatat] = handle_newfstatat,
