@@ -299,6 +299,8 @@ struct host_tree *host_tree_new(const char *dir)
 		free(tree);
 		return NULL;
 	}
+	tree->mask = umask(0);
+	umask(tree->mask);
 	tree->top.kind = HOST_ENTRY_MERGED;
 	return tree;
 }

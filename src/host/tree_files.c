@@ -47,18 +47,24 @@ int host_tree_mkdirs(struct host_tree *tree, const char *path)
 	return 0;
 }
 
-/* Opens for writing what may exist with a mode that forbids it. */
-static int create(struct host_tree *tree, const char *path, unsigned int mode)
+/* Opens for writing; what exists may have a mode that forbids it. */
+static int create(struct host_tree *tree, const char *path, unsigned int mode, bool *fresh)
 {
-	int fd = openat(tree->root, path + 1, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(tree->root, path + 1, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
-	if (fd < 0 && errno != ENOENT) {
+	*fresh = true;
+	if (fd < 0 && errno == EEXIST) {
+		*fresh = false;
+		fd = openat(tree->root, path + 1, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0 && !*fresh) {
+		*fresh = true;
 		unlinkat(tree->root, path + 1, 0);
-		fd = openat(tree->root, path + 1, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = openat(tree->root, path + 1, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	}
 	if (fd < 0)
 		return -errno;
-	if (fchmod(fd, mode)) {
+	if ((!*fresh || mode & tree->mask) && fchmod(fd, mode)) {
 		int err = -errno;
 
 		close(fd);
@@ -71,7 +77,8 @@ static int create(struct host_tree *tree, const char *path, unsigned int mode)
 int host_tree_write(struct host_tree *tree, const char *path, unsigned int mode, const char *format,
 		    ...)
 {
-	cleanup_fd int fd = create(tree, path, mode);
+	bool fresh;
+	cleanup_fd int fd = create(tree, path, mode, &fresh);
 	cleanup_free char *text = NULL;
 	va_list args;
 	int n;
@@ -85,14 +92,15 @@ int host_tree_write(struct host_tree *tree, const char *path, unsigned int mode,
 		text = NULL;
 		return note(tree, -ENOMEM);
 	}
-	if (pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n))
+	if ((n && pwrite(fd, text, (size_t)n, 0) != n) || (!fresh && ftruncate(fd, n)))
 		return note(tree, errno ? -errno : -EIO);
 	return 0;
 }
 
 int host_tree_file(struct host_tree *tree, const char *path, unsigned int mode, u64 size, int *out)
 {
-	cleanup_fd int fd = create(tree, path, mode);
+	bool fresh;
+	cleanup_fd int fd = create(tree, path, mode, &fresh);
 
 	if (fd < 0)
 		return note(tree, fd);

@@ -22,7 +22,8 @@ struct host_entry {
 
 struct host_tree {
 	int root;
-	int error; /* the first */
+	int error;   /* the first */
+	mode_t mask; /* this process's umask, which new files feel */
 	struct host_entry top;
 };
 
