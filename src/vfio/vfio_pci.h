@@ -38,6 +38,9 @@ struct vfio_pci_signaller {
 struct vfio_pci_virqfd {
 	int fd;
 	int user_fd; /* what the program called it */
+	long id;     /* the kernel's name of the eventfd, or -1 */
+	u64 round;   /* the last in which it was acted on */
+	struct cds_list_head node;
 	void (*fn)(void *opaque);
 	void *opaque;
 };
@@ -46,6 +49,8 @@ struct vfio_pci_watch {
 	pthread_mutex_t run; /* held while events are taken and acted on */
 	int epfd;	     /* -1: no virqfd yet */
 	int stop;	     /* an eventfd that ends the thread */
+	struct cds_list_head virqfds;
+	u64 round; /* times that events were taken */
 	pthread_t thread;
 };
 

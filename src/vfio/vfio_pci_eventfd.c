@@ -107,6 +107,7 @@ void vfio_pci_watch_init(struct vfio_pci_watch *watch)
 	pthread_mutex_init(&watch->run, NULL);
 	watch->epfd = -1;
 	watch->stop = -1;
+	CDS_INIT_LIST_HEAD(&watch->virqfds);
 }
 
 /* Takes the counter, as the kernel does for a virqfd; the eventfd may be a blocking one. */
@@ -120,20 +121,36 @@ static void virqfd_drain(int fd)
 }
 
 /*
- * Holds watch.run. @fresh was signalled before it was enabled: its counter stays. All events are
- * taken before the first counter is: several virqfds may share an eventfd.
+ * Everybody who waits for the eventfd of @one. The counter is one for all of them, and once it is
+ * taken epoll has no event for those that it has not yet told of.
  */
-static void watch_take(struct vfio_pci_watch *watch, const struct vfio_pci_virqfd *fresh)
+static void watch_act(struct vfio_pci_watch *watch, struct vfio_pci_virqfd *one)
+{
+	struct vfio_pci_virqfd *virqfd;
+
+	if (one->round == watch->round)
+		return;
+	virqfd_drain(one->fd);
+	cds_list_for_each_entry(virqfd, &watch->virqfds, node) {
+		if (virqfd != one && (one->id < 0 || virqfd->id != one->id))
+			continue;
+		virqfd->round = watch->round;
+		virqfd->fn(virqfd->opaque);
+	}
+}
+
+/* Holds watch.run. @fresh was signalled before it was enabled: its counter stays. */
+static void watch_take(struct vfio_pci_watch *watch, struct vfio_pci_virqfd *fresh)
 {
 	struct epoll_event events[WATCH_MAX];
 	int n = epoll_wait(watch->epfd, events, WATCH_MAX, 0);
 
+	watch->round++;
 	for (int i = 0; i < n; i++) {
-		struct vfio_pci_virqfd *virqfd = events[i].data.ptr;
-
-		if (virqfd != fresh)
-			virqfd_drain(virqfd->fd);
-		virqfd->fn(virqfd->opaque);
+		if (events[i].data.ptr == fresh)
+			fresh->fn(fresh->opaque);
+		else
+			watch_act(watch, events[i].data.ptr);
 	}
 }
 
@@ -220,7 +237,7 @@ static bool virqfd_closed(const struct vfio_pci_virqfd *virqfd, struct vfio_task
 {
 	cleanup_fd int now = task->ops->get_eventfd(task, virqfd->user_fd);
 
-	return now < 0 || eventfd_id(now) != eventfd_id(virqfd->fd);
+	return now < 0 || eventfd_id(now) != virqfd->id;
 }
 
 int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
@@ -248,6 +265,7 @@ int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
 
 	virqfd->fd = efd;
 	virqfd->user_fd = fd;
+	virqfd->id = eventfd_id(efd);
 	virqfd->fn = fn;
 	virqfd->opaque = opaque;
 	event.data.ptr = virqfd;
@@ -256,6 +274,7 @@ int vfio_pci_virqfd_enable(struct vfio_pci *pci, struct vfio_task *task,
 		ret = -ENOMEM;
 	} else {
 		*slot = virqfd;
+		cds_list_add_tail(&virqfd->node, &pci->watch.virqfds);
 		watch_take(&pci->watch, virqfd);
 		steal_fd(&efd);
 		steal_ptr(&virqfd);
@@ -272,6 +291,7 @@ void vfio_pci_virqfd_disable(struct vfio_pci *pci, struct vfio_pci_virqfd **slot
 		return;
 	pthread_mutex_lock(&pci->watch.run);
 	epoll_ctl(pci->watch.epfd, EPOLL_CTL_DEL, virqfd->fd, NULL);
+	cds_list_del(&virqfd->node);
 	*slot = NULL;
 	pthread_mutex_unlock(&pci->watch.run);
 	virqfd_drain(virqfd->fd);

@@ -19,8 +19,7 @@ static void ioeventfd_event(void *opaque)
 {
 	struct vfio_pci_ioeventfd *io = opaque;
 
-	if (vfio_pci_bar_is_mem(io->pci, io->bar) && !vfio_pci_memory_enabled(io->pci))
-		return;
+	/* Lost while the device does not decode. */
 	device_bar_write(io->pci->dev, io->bar, io->offset, io->width, io->data);
 }
 

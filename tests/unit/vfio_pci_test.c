@@ -301,6 +301,8 @@ static void test_rom(void **state)
 {
 	u8 buf[8];
 
+	assert_int_equal(fake_pread(&m.task, fd, buf, 8, SLOT(6)), 8);
+	assert_string_equal(widths(), "44");
 	assert_int_equal(bar_get(SLOT(6)), 0x0000aa55);
 	assert_int_equal(fake_pread(&m.task, fd, buf, 3, SLOT(6) + 1), 3);
 	assert_int_equal(buf[0], 0xaa);
@@ -444,24 +446,27 @@ static void test_reset(void **state)
 	close(efd);
 }
 
+/* struct vfio_pci_hot_reset, with its descriptors. */
+struct hot_reset {
+	u32 argsz, flags, count;
+	int fds[3];
+};
+
 static void test_hot_reset_root_bus(void **state)
 {
 	struct vfio_pci_hot_reset_info info = { .argsz = 11 };
-	struct {
-		struct vfio_pci_hot_reset hdr;
-		int fds[2];
-	} reset = { { 16, 0, 1 }, { group, group } };
+	struct hot_reset reset = { 16, 0, 1, { group } };
 
 	assert_int_equal(call(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info), -EINVAL);
 	info.argsz = 12;
 	assert_int_equal(call(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info), -ENODEV);
 	assert_int_equal(call(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, NULL), -EFAULT);
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &reset), -ENODEV);
-	reset.hdr.count = 0;
+	reset.count = 0;
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &reset), -EINVAL);
-	reset.hdr = (struct vfio_pci_hot_reset){ 16, 1, 1 };
+	reset = (struct hot_reset){ 16, 1, 1, { group } };
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &reset), -EINVAL);
-	reset.hdr = (struct vfio_pci_hot_reset){ 11, 0, 1 };
+	reset = (struct hot_reset){ 11, 0, 1, { group } };
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &reset), -EINVAL);
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, NULL), -EFAULT);
 }
@@ -469,17 +474,17 @@ static void test_hot_reset_root_bus(void **state)
 static void test_hot_reset_info(void **state)
 {
 	struct {
-		struct vfio_pci_hot_reset_info hdr;
+		u32 argsz, flags, count;
 		struct vfio_pci_dependent_device dev[2];
 	} a;
 
 	memset(&a, 0xee, sizeof(a));
-	a.hdr.argsz = 27;
+	a.argsz = 27;
 	assert_int_equal(call(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &a), -ENOSPC);
-	assert_int_equal(a.hdr.flags, 0);
-	assert_int_equal(a.hdr.count, 2);
+	assert_int_equal(a.flags, 0);
+	assert_int_equal(a.count, 2);
 	assert_int_equal(a.dev[0].group_id, 0xeeeeeeee);
-	a.hdr.argsz = 28;
+	a.argsz = 28;
 	assert_int_equal(call(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &a), 0);
 	for (u32 i = 0; i < 2; i++) {
 		assert_int_equal(a.dev[i].group_id, i);
@@ -492,10 +497,7 @@ static void test_hot_reset_info(void **state)
 static void test_hot_reset_pair(void **state)
 {
 	int group2 = fake_open_group(&m.task, 1);
-	struct {
-		struct vfio_pci_hot_reset hdr;
-		int fds[3];
-	} a = { { 16, 0, 1 }, { group, group2, group } };
+	struct hot_reset a = { 16, 0, 1, { group, group2, group } };
 	struct box *box = box_of(0), *other = box_of(1);
 	int nul = open("/dev/null", O_RDONLY);
 
@@ -503,9 +505,9 @@ static void test_hot_reset_pair(void **state)
 	assert_int_equal(call(VFIO_DEVICE_RESET, NULL), -EINVAL);
 	/* Only one of the two groups is offered. */
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &a), -EINVAL);
-	a.hdr.count = 3;
+	a.count = 3;
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &a), -EINVAL);
-	a.hdr.count = 2;
+	a.count = 2;
 	a.fds[1] = 9999;
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &a), -EBADF);
 	a.fds[1] = nul;
@@ -528,7 +530,7 @@ static void test_hot_reset_pair(void **state)
 	assert_int_equal(fake_close(&m.task, group2), 0);
 	assert_int_equal(vfio_device_unbind(m.bound[1], NULL, NULL), 0);
 	m.bound[1] = NULL;
-	a.hdr.count = 1;
+	a.count = 1;
 	assert_int_equal(call(VFIO_DEVICE_PCI_HOT_RESET, &a), -EINVAL);
 	close(nul);
 }
@@ -681,9 +683,9 @@ static void test_low_power_intx(void **state)
 static long dma_buf(u32 argsz, u32 index, u32 flags, u32 nr, u64 offset, u64 length)
 {
 	struct {
-		struct vfio_device_feature_dma_buf b;
+		u32 index, open_flags, flags, nr;
 		struct vfio_region_dma_range r[2];
-	} d = { { index, O_CLOEXEC | O_RDWR, flags, nr }, { { offset, length }, { PG, PG } } };
+	} d = { index, O_CLOEXEC | O_RDWR, flags, nr, { { offset, length }, { PG, PG } } };
 
 	return feature(argsz, GET | VFIO_DEVICE_FEATURE_DMA_BUF, &d, sizeof(d));
 }
