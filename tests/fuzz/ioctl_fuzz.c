@@ -195,8 +195,16 @@ static int model_map(struct model_container *c, unsigned int task,
 		return -EEXIST;
 	if (last > LAST_IOVA || (last >= 0xfee00000 && map->iova <= 0xfeefffff))
 		return -EINVAL;
-	if (!model_memory(map->vaddr, map->size, map->flags))
+	if (!model_memory(map->vaddr, map->size, map->flags)) {
+		u64 before = 0; /* pages that are charged before the bad one is seen */
+
+		while (model_memory(map->vaddr + before * PG, PG, map->flags))
+			before++;
+		if (before && model_charge(task, before))
+			return -ENOMEM;
+		charged[task] -= before;
 		return -EFAULT;
+	}
 	if (model_charge(task, map->size / PG))
 		return -ENOMEM;
 	CHECK(c->nr < MAX_AREAS);
