@@ -203,7 +203,7 @@ static void run_client(const char *uvfio, const char *self, const char *name, do
 	FILE *f;
 
 	snprintf(command, sizeof(command), "%s %s %s --client %s", uvfio ? uvfio : "",
-		 uvfio ? "run -d edu --memlock=unlimited --" : "", self, name);
+		 uvfio ? "run -d edu --" : "", self, name);
 	f = popen(command, "r");
 	if (!f || fscanf(f, "%lf %lf", a, b ? b : &second) != 2)
 		die(command);

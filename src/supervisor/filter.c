@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,9 +41,15 @@ static int add_rules(scmp_filter_ctx ctx)
 	const struct scmp_arg_cmp type = SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, ';' << 8);
 	const struct scmp_arg_cmp pos = SCMP_A3(SCMP_CMP_GE, REGION_FIRST_OFFSET);
 	const struct scmp_arg_cmp map = SCMP_A5(SCMP_CMP_GE, REGION_FIRST_OFFSET);
+	const struct scmp_arg_cmp set = SCMP_A0(SCMP_CMP_EQ, RLIMIT_MEMLOCK);
+	const struct scmp_arg_cmp prlimit = SCMP_A1(SCMP_CMP_EQ, RLIMIT_MEMLOCK);
 	int r;
 
 	r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, __NR_ioctl, 1, &type);
+	if (!r)
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, __NR_setrlimit, 1, &set);
+	if (!r)
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, __NR_prlimit64, 1, &prlimit);
 	if (!r)
 		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, __NR_mmap, 1, &map);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(offset_calls); i++)

@@ -91,14 +91,17 @@ struct program {
 	int pidfd;
 	struct program_mm *mm; /* a reference, or NULL before it is needed */
 	bool uses_mlock;       /* has called mlock() or its like */
-	pid_t exec_tid;	       /* a thread that has called execve, or 0 */
+	bool sets_limit;       /* RLIMIT_MEMLOCK has been changed: it is asked for each time */
+	bool limit_known;
+	rlim_t limit;	/* RLIMIT_MEMLOCK */
+	pid_t exec_tid; /* a thread that has called execve, or 0 */
 };
 
 #define PROGRAM_SLOTS 256
 
 /* The process of thread @tid, made known if it is not yet; NULL if the thread is gone. */
 struct program *program_find(struct supervisor *sv, pid_t tid);
-/* The process if it is known already. */
+/* The process of a thread, or of itself, if it is known already. */
 struct program *program_peek(struct supervisor *sv, pid_t tid);
 /* The memory of @program; borrowed; NULL if it cannot be had. */
 struct iommu_mm *program_memory(struct supervisor *sv, struct program *program, pid_t tid);
@@ -128,13 +131,19 @@ struct iommu_backing *backing_get(struct supervisor *sv, pid_t tgid, const struc
 
 /* ---- caller.c: one system call ---- */
 
+/* Arguments of ioctls are no larger, as a rule. */
+#define CALLER_ARGUMENT 64
+
 struct caller {
 	struct vfio_task task;
 	struct supervisor *sv;
 	const struct seccomp_notif *req;
 	pid_t tid;
 	struct program *program; /* once needed */
-	bool answered;
+	/* What was last copied in, to tell whether an answer changes anything. */
+	u64 in_va;
+	size_t in_len;
+	u8 in[CALLER_ARGUMENT];
 };
 
 /* What happens to a notification. Values >= 0 and > -4096 are what the system call returns; this

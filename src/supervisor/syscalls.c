@@ -240,6 +240,28 @@ static long handle_mlock(struct caller *c, const __u64 *a)
 	return REPLY_CONTINUE;
 }
 
+/* The limit is remembered for processes that leave it alone. */
+static void limit_set(struct caller *c, pid_t pid)
+{
+	struct program *program = program_find(c->sv, pid ? pid : c->tid);
+
+	if (program)
+		program->sets_limit = true;
+}
+
+static long handle_setrlimit(struct caller *c, const __u64 *a)
+{
+	limit_set(c, 0);
+	return REPLY_CONTINUE;
+}
+
+static long handle_prlimit(struct caller *c, const __u64 *a)
+{
+	if (a[2])
+		limit_set(c, (pid_t)a[0]);
+	return REPLY_CONTINUE;
+}
+
 #ifdef __NR_open
 static long handle_open(struct caller *c, const __u64 *a)
 {
@@ -306,6 +328,8 @@ static const handler handlers[] = {
 	[__NR_llistxattr] = handle_llistxattr,
 	[__NR_getcwd] = handle_getcwd,
 	[__NR_chdir] = handle_chdir,
+	[__NR_setrlimit] = handle_setrlimit,
+	[__NR_prlimit64] = handle_prlimit,
 	[__NR_mlock] = handle_mlock,
 	[__NR_mlock2] = handle_mlock,
 	[__NR_mlockall] = handle_mlock,
