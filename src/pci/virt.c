@@ -56,7 +56,7 @@ static bool bar_assigned(const struct pci_virt *virt, unsigned int index)
 
 	if (bar->type == PCI_BAR_NONE)
 		return false;
-	if (bar->type == PCI_BAR_MEM64)
+	if (bar->type == PCI_BAR_MEM64 && index + 1 < PCI_NUM_BARS)
 		address |= (u64)virt->bars[index + 1] << 32;
 	return address & ~(bar->size - 1);
 }
