@@ -99,23 +99,30 @@ static void forward_signal(struct supervisor *sv, const struct signalfd_siginfo 
 		raise(SIGSTOP);
 }
 
+static void child_ended(struct supervisor *sv, const siginfo_t *info)
+{
+	sv->child_ended = true;
+	sv->child_signal = info->si_code == CLD_EXITED ? 0 : info->si_status;
+	sv->child_status = info->si_code == CLD_EXITED ? info->si_status : 0;
+}
+
 /*
- * Waits for what has ended: the program, and orphans of it that were given to us. Peeks, then waits
- * for the one found: other statuses may be the tracing thread's (mmio.h).
+ * Reaps what has ended: the program, and orphans of it that were given to us. Linux shows stops of
+ * traced children too, which are the tracing thread's and must not be taken (mmio.h): an orphan
+ * that lies behind one is found at a later SIGCHLD.
  */
 static void reap(struct supervisor *sv)
 {
-	for (;;) {
-		siginfo_t peek = {}, info = {};
+	siginfo_t info, peek = {};
 
-		if (waitid(P_ALL, 0, &peek, WEXITED | WNOHANG | WNOWAIT) || !peek.si_pid ||
-		    waitid(P_PID, peek.si_pid, &info, WEXITED | WNOHANG) || !info.si_pid)
+	if (!sv->child_ended && mmio_wait_child(sv->child, &info) > 0)
+		child_ended(sv, &info);
+	while (!waitid(P_ALL, 0, &peek, WEXITED | WNOHANG | WNOWAIT) && peek.si_pid) {
+		if (mmio_wait_child(peek.si_pid, &info) <= 0)
 			return;
-		if (info.si_pid != sv->child)
-			continue;
-		sv->child_ended = true;
-		sv->child_signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
-		sv->child_status = info.si_code == CLD_EXITED ? info.si_status : 0;
+		if (info.si_pid == sv->child)
+			child_ended(sv, &info);
+		peek.si_pid = 0;
 	}
 }
 
