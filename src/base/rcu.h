@@ -1,56 +1,53 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Read-copy-update for device threads.
+ * Read-copy-update for device threads: liburcu's membarrier flavour, with what ThreadSanitizer
+ * needs to see.
  *
- * A device thread calls rcu_thread_start() once, rcu_read_begin() before it translates or accesses
- * program memory, and rcu_read_end() when it is done with everything it found. Sections may nest:
- * only the outermost counts. The control thread is the only writer; it is never a registered reader
- * unless it performs DMA itself, which it does through the same two calls. rcu_wait() must not be
- * called inside a section.
+ * A device thread calls rcu_thread_start() when it has work, rcu_read_begin() before it translates
+ * or accesses program memory, rcu_read_end() when it is done with everything it found, and
+ * rcu_thread_stop() before it blocks for want of work. Sections may nest: only the outermost
+ * counts. The control thread is the only writer, and need not register for DMA of its own.
+ * rcu_wait() must not be called inside a section.
  *
- * Both sides are cheap, for a section is on the path of every DMA and rcu_wait() on that of every
- * unmap: a section costs one full memory barrier (liburcu's flavours have two and more, or leave
- * the work to a membarrier(2) of the writer), and rcu_wait() reads one word per thread when no
- * section is open. ThreadSanitizer understands it, since there is nothing but C11 atomics.
+ * A section costs about a nanosecond. rcu_wait(), which is on the path of every unmap, costs as
+ * little while no thread has work, and two membarrier(2) otherwise.
  */
 #ifndef BASE_RCU_H
 #define BASE_RCU_H
 
-#include <stdatomic.h>
+#define URCU_INLINE_SMALL_FUNCTIONS
+#include <urcu/urcu-memb.h>
 
-#include "base/util.h"
+/* liburcu is not compiled for ThreadSanitizer, which does not see that the end of a section happens
+ * before the return of rcu_wait(). */
+#if defined(__SANITIZE_THREAD__)
+#define RCU_TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RCU_TSAN
+#endif
+#endif
 
-struct rcu_thread {
-	_Atomic u64 epoch; /* that the open section began in; 0: none is open */
-	unsigned int depth;
-	struct rcu_thread *next; /* rcu.c: the lock of the registry */
-} __attribute__((aligned(64)));
+#ifdef RCU_TSAN
+#include <sanitizer/tsan_interface.h>
+extern char rcu_section_ends;
+#endif
 
-extern __thread struct rcu_thread rcu_this_thread;
-extern _Atomic u64 rcu_epoch;
-
-/* Registers the calling thread. Every thread that reads does so once before its first section. */
+/* Registers the calling thread; not again before rcu_thread_stop(). */
 void rcu_thread_start(void);
-/* Undoes rcu_thread_start(); before the thread ends. */
 void rcu_thread_stop(void);
 
 static inline void rcu_read_begin(void)
 {
-	if (rcu_this_thread.depth++)
-		return;
-	/* Whatever the section reads, it reads after the section can be seen: see rcu_wait(). */
-	atomic_exchange_explicit(&rcu_this_thread.epoch,
-				 atomic_load_explicit(&rcu_epoch, memory_order_acquire),
-				 memory_order_seq_cst);
-#ifndef __x86_64__
-	atomic_thread_fence(memory_order_seq_cst);
-#endif
+	urcu_memb_read_lock();
 }
 
 static inline void rcu_read_end(void)
 {
-	if (!--rcu_this_thread.depth)
-		atomic_store_explicit(&rcu_this_thread.epoch, 0, memory_order_release);
+#ifdef RCU_TSAN
+	__tsan_release(&rcu_section_ends);
+#endif
+	urcu_memb_read_unlock();
 }
 
 /* Returns when every section that was open at the call has ended. */

@@ -97,8 +97,11 @@ static void serve(struct device_thread *thread, struct device *dev)
 	if (timer)
 		disarm(timer);
 	pthread_mutex_unlock(&thread->lock);
-	if (timer)
+	if (timer) {
+		rcu_thread_start();
 		timer->expired(timer);
+		rcu_thread_stop();
+	}
 	pthread_mutex_unlock(&dev->lock);
 	pthread_mutex_lock(&thread->lock);
 	thread->current = NULL;
@@ -120,7 +123,6 @@ static void *run(void *arg)
 	struct device_thread *thread = arg;
 	struct device_timer *timer;
 
-	rcu_thread_start();
 	pthread_mutex_lock(&thread->lock);
 	while (!thread->stop) {
 		timer = first_timer(thread);
@@ -132,7 +134,6 @@ static void *run(void *arg)
 			serve(thread, timer->dev);
 	}
 	pthread_mutex_unlock(&thread->lock);
-	rcu_thread_stop();
 	return NULL;
 }
 

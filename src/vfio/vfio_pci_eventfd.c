@@ -159,17 +159,17 @@ static void *watch_thread(void *arg)
 	struct vfio_pci_watch *watch = arg;
 	struct pollfd fds[2] = { { watch->epfd, POLLIN, 0 }, { watch->stop, POLLIN, 0 } };
 
-	rcu_thread_start();
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
 		if (fds[1].revents)
 			break;
+		rcu_thread_start();
 		pthread_mutex_lock(&watch->run);
 		watch_take(watch, NULL);
 		pthread_mutex_unlock(&watch->run);
+		rcu_thread_stop();
 	}
-	rcu_thread_stop();
 	return NULL;
 }
 
