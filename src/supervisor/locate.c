@@ -52,13 +52,24 @@ static bool under(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n]);
 }
 
+/* Whether a name of @path is "." or "..". */
+static bool has_dots(const char *path)
+{
+	while ((path = strstr(path, "/."))) {
+		path += path[2] == '.' ? 3 : 2;
+		if (!*path || *path == '/')
+			return true;
+	}
+	return false;
+}
+
 /* The first question, of every path of every program: could it lead to us? */
 static bool interesting(const char *path)
 {
 	while (path[0] == '/' && path[1] == '/')
 		path++;
 	return under(path, "/sys") || under(path, "/dev") || under(path, "/proc") ||
-	       !strcmp(path, "/") || strstr(path, "/.");
+	       !strcmp(path, "/") || has_dots(path);
 }
 
 static int fail(struct walk *walk, int error)

@@ -409,7 +409,7 @@ long path_chdir(struct caller *c, u64 path)
 	case WHERE_TREE:
 	case WHERE_REAL:
 		fd = open(w.kind == WHERE_TREE ? w.physical : w.path,
-			  O_PATH | O_DIRECTORY | O_CLOEXEC);
+			  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return fd < 0 ? -errno : inject_fchdir(c, fd);
 	case WHERE_NODE:
 	case WHERE_FILE:
