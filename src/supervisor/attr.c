@@ -22,8 +22,12 @@ static long attr_ioctl(struct vfio_file *file, struct vfio_task *task, unsigned 
 	return -ENOTTY;
 }
 
+/* An unbind that had to wait has ended. */
 static void attr_done(void *opaque, int result)
 {
+	struct supervisor *sv = opaque;
+
+	sv->unbinding--;
 }
 
 static void attr_free(struct attr_file *attr)
@@ -39,8 +43,10 @@ static void attr_release(struct vfio_file *file)
 	struct attr_file *attr = container_of(file, struct attr_file, file);
 	char data[PAGE_SIZE_4K + 1] = {};
 
-	if (pread(file->memfd, data, PAGE_SIZE_4K, 0) > 0 && data[0])
-		host_attr_write(attr->sv->host, attr->path, data, strlen(data), attr_done, NULL);
+	if (pread(file->memfd, data, PAGE_SIZE_4K, 0) > 0 && data[0] &&
+	    host_attr_write(attr->sv->host, attr->path, data, strlen(data), attr_done, attr->sv) ==
+		    -EINPROGRESS)
+		attr->sv->unbinding++;
 	attr_free(attr);
 }
 

@@ -199,7 +199,9 @@ struct supervisor {
 	int child_status; /* exit status, if child_signal is 0 */
 	int child_signal;
 	bool memlock_exceeded;
-	char dir[PATH_MAX]; /* of the tree */
+	unsigned int unbinding; /* unbinds that wait for the program to close the device */
+	u64 asked_ns;		/* when it was last asked to */
+	char dir[PATH_MAX];	/* of the tree */
 	size_t dir_len;
 	struct mmio *mmio;
 	unsigned int mmio_files; /* device files that it knows */

@@ -35,6 +35,7 @@
 #define MAX_EVENTS 16
 /* While closed files are looked at again; see files.c. */
 #define RESCAN_MS 2
+#define REQUEST_MS 1000
 
 void supervisor_message(struct supervisor *sv, const char *format, ...)
 {
@@ -138,6 +139,25 @@ static void handle_signals(struct supervisor *sv)
 	}
 }
 
+/* How long the loop may sleep. */
+static int loop_timeout(const struct supervisor *sv)
+{
+	if (!cds_list_empty(&sv->rescans))
+		return RESCAN_MS;
+	return sv->unbinding ? REQUEST_MS : -1;
+}
+
+/* A program that holds a device that shall go is asked for it each second, as Linux does. */
+static void repeat_requests(struct supervisor *sv)
+{
+	u64 now = device_now_ns();
+
+	if (!sv->unbinding || now - sv->asked_ns < REQUEST_MS * 1000000ULL)
+		return;
+	sv->asked_ns = now;
+	host_repeat_requests(sv->host);
+}
+
 /* Runs until no thread with the filter is left, which epoll tells as a hang-up of the listener. */
 static int loop(struct supervisor *sv, struct watch *listener, struct watch *signals,
 		struct watch *closes)
@@ -145,14 +165,14 @@ static int loop(struct supervisor *sv, struct watch *listener, struct watch *sig
 	struct epoll_event events[MAX_EVENTS];
 
 	for (;;) {
-		int timeout = cds_list_empty(&sv->rescans) ? -1 : RESCAN_MS;
-		int n = epoll_wait(sv->epoll, events, MAX_EVENTS, timeout);
+		int n = epoll_wait(sv->epoll, events, MAX_EVENTS, loop_timeout(sv));
 		bool notified = false;
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (!n)
 			files_poll(sv);
+		repeat_requests(sv);
 		for (int i = 0; i < n; i++) {
 			struct watch *w = events[i].data.ptr;
 
