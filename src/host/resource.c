@@ -12,7 +12,7 @@
 #include "host/internal.h"
 
 #define MEM_BASE 0xc0000000ULL
-#define MEM_END 0xfec00000ULL /* the I/O APIC */
+#define MEM_END 0xfe900000ULL /* the chipset's own devices, and then the I/O APIC */
 #define IO_BASE 0x1000ULL
 #define IO_END 0x10000ULL
 #define HIGH_BASE 0x800000000ULL /* 32 GiB */
@@ -232,24 +232,44 @@ static int place_pref(struct host_bus *root, struct pool *low)
 	return err ? err : place_needs(root, HOST_WINDOW_PREF, &high);
 }
 
+/* 32-bit memory, and what of the other fits beside it. */
+static int place_memory(struct host_bus *root, struct pool *mem)
+{
+	int err = size_windows(root, HOST_WINDOW_MEM);
+
+	if (!err)
+		err = size_windows(root, HOST_WINDOW_PREF);
+	if (!err)
+		err = place_needs(root, HOST_WINDOW_MEM, mem);
+	return err ? err : place_pref(root, mem);
+}
+
+/* As firmware does: packed against the top of the hole. */
+static int place_at_top(struct host_bus *root)
+{
+	struct pool mem = { MEM_BASE, MEM_END };
+	int err = place_memory(root, &mem);
+	u64 used = mem.next - MEM_BASE, align;
+
+	if (err || !used)
+		return err;
+	/* No alignment is larger than all together. */
+	align = 1ULL << (63 - __builtin_clzll(used));
+	mem.next = MAX(ALIGN_DOWN(MEM_END - used, align), MEM_BASE);
+	return place_memory(root, &mem);
+}
+
 int host_assign_resources(struct host *host, char **error)
 {
 	struct host_bus *root = cds_list_first_entry(&host->buses, struct host_bus, node);
-	struct pool mem = { MEM_BASE, MEM_END }, io = { IO_BASE, IO_END };
+	struct pool io = { IO_BASE, IO_END };
 	struct host_function *fn;
-	int err = 0;
+	int err = place_at_top(root);
 
-	for (int space = 0; space < HOST_NR_WINDOWS && !err; space++)
-		err = size_windows(root, space);
-	if (!err)
-		err = place_needs(root, HOST_WINDOW_MEM, &mem);
 	if (err == -ENOSPC)
-		return host_error(error, -EINVAL,
-				  "the devices' 32-bit memory does not fit below 4 GiB");
+		return host_error(error, -EINVAL, "the devices' memory does not fit");
 	if (!err)
-		err = place_pref(root, &mem);
-	if (err == -ENOSPC)
-		return host_error(error, -EINVAL, "the devices' 64-bit memory does not fit");
+		err = size_windows(root, HOST_WINDOW_IO);
 	if (!err)
 		err = place_needs(root, HOST_WINDOW_IO, &io);
 	/* As on real machines with many devices: no I/O ports for anybody, and life goes on. */

@@ -140,7 +140,7 @@ static void handle_signals(struct supervisor *sv)
 }
 
 /* How long the loop may sleep. */
-static int loop_timeout(const struct supervisor *sv)
+static int loop_timeout(struct supervisor *sv)
 {
 	if (!cds_list_empty(&sv->rescans))
 		return RESCAN_MS;
