@@ -358,6 +358,11 @@ void host_config_free(struct host_config *config)
 	free(config);
 }
 
+bool host_config_is_empty(const struct host_config *config)
+{
+	return config->items.next == &config->items;
+}
+
 void host_config_keep_host_pci(struct host_config *config, bool keep)
 {
 	config->keep_pci = keep;

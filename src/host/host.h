@@ -30,6 +30,8 @@ int host_config_add_device(struct host_config *config, const char *spec, char **
 int host_config_set_iommu(struct host_config *config, const char *spec, char **error);
 int host_config_read_file(struct host_config *config, const char *path, char **error);
 void host_config_keep_host_pci(struct host_config *config, bool keep);
+/* Whether it describes no device at all. */
+bool host_config_is_empty(const struct host_config *config);
 
 /* The properties that every device has besides its model's: addr, multifunction, driver. */
 const struct prop *host_device_props(void);

@@ -58,12 +58,14 @@ static int receive_listener(int sock)
 
 static void __attribute__((noreturn)) child(const struct start *start, int sock, int exec_status)
 {
-	int fd = filter_install(&start->filter);
-	int error;
+	int error, fd;
 
-	if (send_listener(sock, fd) || fd < 0)
-		_exit(125);
-	close(fd);
+	if (start->filter.len) {
+		fd = filter_install(&start->filter);
+		if (send_listener(sock, fd) || fd < 0)
+			_exit(125);
+		close(fd);
+	}
 	setrlimit(RLIMIT_NOFILE, &start->files);
 	sigprocmask(SIG_SETMASK, &start->signals, NULL);
 	execvp(start->argv[0], start->argv);
@@ -115,8 +117,12 @@ int start_program(struct start *start, char **error)
 	if (!start->pid)
 		child(start, sock1, pipe1);
 	close(steal_fd(&sock1));
+	start->exec_status = steal_fd(&pipe0);
+	if (!start->filter.len)
+		return 0;
 	r = receive_listener(sock0);
 	if (r < 0) {
+		close(steal_fd(&start->exec_status));
 		waitpid(start->pid, NULL, 0);
 		if (asprintf(error, "cannot watch a program's system calls: %s",
 			     what_is_missing(r)) < 0)
@@ -124,7 +130,6 @@ int start_program(struct start *start, char **error)
 		return r;
 	}
 	start->listener = r;
-	start->exec_status = steal_fd(&pipe0);
 	return 0;
 }
 

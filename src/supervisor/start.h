@@ -10,12 +10,12 @@
 
 struct start {
 	char *const *argv;
-	struct sock_fprog filter;
-	sigset_t signals;    /* the mask that the program shall have */
-	struct rlimit files; /* the limit that it shall have */
-	pid_t pid;	     /* out */
-	int listener;	     /* out; the caller's */
-	int exec_status;     /* a pipe on which an errno arrives if exec fails */
+	struct sock_fprog filter; /* of length 0: none, and no listener */
+	sigset_t signals;	  /* the mask that the program shall have */
+	struct rlimit files;	  /* the limit that it shall have */
+	pid_t pid;		  /* out */
+	int listener;		  /* out; the caller's */
+	int exec_status;	  /* a pipe on which an errno arrives if exec fails */
 };
 
 /* 0; or -errno with *error a malloc'ed line that says what the machine lacks. No process is left

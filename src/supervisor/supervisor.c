@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -335,6 +336,32 @@ static void tear_down(struct supervisor *sv)
 		close(sv->listener);
 }
 
+/* Without devices there is nothing to watch for: start, signals and status are all. */
+static int run_plain(struct supervisor *sv, struct supervisor_result *result, char **error)
+{
+	struct start start = { .argv = sv->options->argv };
+	struct pollfd signals;
+	int r;
+
+	if (getrlimit(RLIMIT_NOFILE, &start.files))
+		return -errno;
+	r = take_signals(sv, &start.signals);
+	if (!r)
+		r = start_program(&start, error);
+	if (r)
+		return r;
+	sv->child = start.pid;
+	signals = (struct pollfd){ .fd = sv->signals, .events = POLLIN };
+	while (!sv->child_ended) {
+		poll(&signals, 1, -1);
+		handle_signals(sv);
+	}
+	result->exec_errno = start_exec_errno(&start);
+	result->signal = sv->child_signal;
+	result->status = sv->child_status;
+	return 0;
+}
+
 static int run(struct supervisor *sv, struct supervisor_result *result, char **error)
 {
 	struct watch listener = {}, signals = {}, closes = {};
@@ -387,7 +414,8 @@ int supervisor_run(const struct supervisor_options *options, struct supervisor_r
 	sv->listener = sv->epoll = sv->inotify = sv->signals = -1;
 	CDS_INIT_LIST_HEAD(&sv->programs);
 	CDS_INIT_LIST_HEAD(&sv->backings);
-	r = run(sv, result, error);
+	r = host_config_is_empty(options->config) ? run_plain(sv, result, error)
+						  : run(sv, result, error);
 	if (r && !*error &&
 	    asprintf(error, "cannot set up the emulated host: %s", strerror(-r)) < 0)
 		*error = NULL;

@@ -114,9 +114,9 @@ static int set_fault_log(struct supervisor_options *options, const char *path)
 }
 
 /* What the host says is wrong. */
-static int host_problem(int r, char *error)
+static int host_problem(int r, char **error)
 {
-	cleanup_free char *line = error;
+	cleanup_free char *line = *error;
 
 	return r ? uvfio_error("%s", line ? line : strerror(-r)) : 0;
 }
@@ -124,14 +124,18 @@ static int host_problem(int r, char *error)
 static int take_option(struct run *run, int option, char **argv)
 {
 	char *error = NULL;
+	int r;
 
 	switch (option) {
 	case 'd':
-		return host_problem(host_config_add_device(run->config, optarg, &error), error);
+		r = host_config_add_device(run->config, optarg, &error);
+		return host_problem(r, &error);
 	case OPT_IOMMU:
-		return host_problem(host_config_set_iommu(run->config, optarg, &error), error);
+		r = host_config_set_iommu(run->config, optarg, &error);
+		return host_problem(r, &error);
 	case OPT_HOST:
-		return host_problem(host_config_read_file(run->config, optarg, &error), error);
+		r = host_config_read_file(run->config, optarg, &error);
+		return host_problem(r, &error);
 	case OPT_CONTAINER:
 		return set_container(optarg);
 	case OPT_MEMLOCK:
