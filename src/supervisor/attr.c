@@ -45,8 +45,10 @@ static void attr_release(struct vfio_file *file)
 
 	if (pread(file->memfd, data, PAGE_SIZE_4K, 0) > 0 && data[0] &&
 	    host_attr_write(attr->sv->host, attr->path, data, strlen(data), attr_done, attr->sv) ==
-		    -EINPROGRESS)
+		    -EINPROGRESS) {
 		attr->sv->unbinding++;
+		attr->sv->asked_ns = device_now_ns();
+	}
 	attr_free(attr);
 }
 
