@@ -191,6 +191,7 @@ struct supervisor {
 	const struct supervisor_options *options;
 	struct host *host;
 	int listener;
+	u64 last_id; /* of the notification received last */
 	int epoll;
 	int inotify;
 	int signals; /* signalfd */
@@ -215,6 +216,7 @@ struct supervisor {
 	struct cds_list_head configs; /* struct config_watch */
 
 	struct cds_list_head programs;
+	u64 ended_ns; /* when one of them ended last */
 	struct {
 		pid_t tid;
 		struct program *program;

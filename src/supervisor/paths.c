@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@
 #ifndef O_TMPFILE
 #define O_TMPFILE (020000000 | O_DIRECTORY)
 #endif
+
+/* How long the memory of a program that has ended may be in use by our threads. */
+#define ENDING_MS 50
 
 /* Whether the caller may access, for @want (R_OK, W_OK, X_OK), a file of the given mode whose owner
  * is whoever runs the supervisor. */
@@ -44,6 +48,25 @@ static int wanted(u64 flags)
 	return want[flags & O_ACCMODE];
 }
 
+/*
+ * A program that has been killed may be in the midst of a DMA or a trapped access: then one of our
+ * threads uses its memory, and the last mapping of the device goes only when that is over, after
+ * the program's parent has seen it end. The group is free as soon as that.
+ */
+static int open_group(struct caller *c, unsigned int group, struct vfio_file **file)
+{
+	struct supervisor *sv = c->sv;
+	struct pollfd closes = { .fd = sv->inotify, .events = POLLIN };
+	int r;
+
+	while ((r = vfio_group_open(host_vfio(sv->host), group, file)) == -EBUSY &&
+	       device_now_ns() < sv->ended_ns + ENDING_MS * 1000000ULL) {
+		poll(&closes, 1, 1);
+		files_poll(sv);
+	}
+	return r;
+}
+
 static long open_node(struct caller *c, const struct host_node *node, u64 flags)
 {
 	struct vfio_file *file;
@@ -59,7 +82,7 @@ static long open_node(struct caller *c, const struct host_node *node, u64 flags)
 	if (node->kind == HOST_NODE_CONTAINER)
 		r = vfio_container_open(host_vfio(c->sv->host), &file);
 	else
-		r = vfio_group_open(host_vfio(c->sv->host), node->group, &file);
+		r = open_group(c, node->group, &file);
 	if (r)
 		return r;
 	r = caller_ops.install(&c->task, file, (int)flags);

@@ -209,6 +209,7 @@ static void program_free(struct supervisor *sv, struct program *program)
 
 static void program_ended(struct supervisor *sv, struct watch *watch, u32 events)
 {
+	sv->ended_ns = device_now_ns();
 	program_free(sv, container_of(watch, struct program, exit));
 }
 

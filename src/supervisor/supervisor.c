@@ -86,6 +86,14 @@ static void handle_notification(struct supervisor *sv)
 	if (ioctl(sv->listener, SECCOMP_IOCTL_NOTIF_RECV, &req))
 		return;
 	c.tid = req.pid;
+	/*
+	 * What a thread closed before its call was reported together with the call that ended the
+	 * wait. Unless that was another's, who was killed meanwhile: then the kernel's numbers,
+	 * which are consecutive, have a gap.
+	 */
+	if (req.id != sv->last_id + 1)
+		files_poll(sv);
+	sv->last_id = req.id;
 	reply = syscall_handle(&c);
 	if (reply != REPLY_LATER)
 		send_reply(sv, req.id, reply);
@@ -192,10 +200,7 @@ static int loop(struct supervisor *sv, struct watch *listener, struct watch *sig
 		}
 		if (!notified)
 			continue;
-		/*
-		 * What a thread closed before its call was reported together with the call. What
-		 * may be reported and not yet complete is looked at now.
-		 */
+		/* What was reported may have been incomplete: files.c. */
 		if (!cds_list_empty(&sv->rescans))
 			files_poll(sv);
 		handle_notification(sv);
