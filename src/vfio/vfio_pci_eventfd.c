@@ -147,7 +147,7 @@ static void watch_take(struct vfio_pci_watch *watch, struct vfio_pci_virqfd *fre
 
 	watch->round++;
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.ptr == fresh)
+		if (fresh && events[i].data.ptr == fresh)
 			fresh->fn(fresh->opaque);
 		else
 			watch_act(watch, events[i].data.ptr);
