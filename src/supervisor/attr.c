@@ -54,6 +54,11 @@ static void attr_release(struct vfio_file *file)
 
 static const struct vfio_file_ops attr_ops = { .ioctl = attr_ioctl, .release = attr_release };
 
+const char *attr_path(const struct vfio_file *file)
+{
+	return file->ops == &attr_ops ? container_of(file, struct attr_file, file)->path : NULL;
+}
+
 int attr_open(struct caller *c, const char *path, int flags)
 {
 	cleanup_fd int fd = memfd_create("uvfio-attribute", MFD_CLOEXEC | MFD_ALLOW_SEALING);

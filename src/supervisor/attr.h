@@ -11,5 +11,7 @@
 
 /* The program's descriptor, or -errno. */
 int attr_open(struct caller *c, const char *path, int flags);
+/* Its path, if @file is such a file; else NULL. */
+const char *attr_path(const struct vfio_file *file);
 
 #endif

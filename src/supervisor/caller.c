@@ -86,19 +86,23 @@ static int stat_fd(struct caller *c, int fd, struct stat *st)
 	return stat(path, st) ? -EBADF : 0;
 }
 
+int caller_stat(struct caller *c, int fd, struct stat *st)
+{
+	int own = caller_get_fd(c, fd), r;
+
+	if (own < 0)
+		return own == -EBADF ? own : stat_fd(c, fd, st);
+	/* Not the C library's, which asks by an empty path. */
+	r = syscall(__NR_fstat, own, st) ? -EBADF : 0;
+	close(own);
+	return r;
+}
+
 int caller_get_tracked(struct caller *c, int fd, struct tracked **out)
 {
 	struct stat st;
-	int own, r;
+	int r = caller_stat(c, fd, &st);
 
-	own = caller_get_fd(c, fd);
-	if (own >= 0) {
-		/* Not the C library's, which asks by an empty path. */
-		r = syscall(__NR_fstat, own, &st) ? -EBADF : 0;
-		close(own);
-	} else {
-		r = own == -EBADF ? own : stat_fd(c, fd, &st);
-	}
 	if (r)
 		return r;
 	*out = files_find(c->sv, st.st_dev, st.st_ino);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
@@ -26,6 +27,9 @@ static struct cds_list_head *bucket(struct cds_list_head *table, u64 key)
 
 int files_init(struct supervisor *sv)
 {
+	cleanup_fd int fd = -1;
+	struct stat st;
+
 	for (size_t i = 0; i < FILES_BUCKETS; i++) {
 		CDS_INIT_LIST_HEAD(&sv->by_ino[i]);
 		CDS_INIT_LIST_HEAD(&sv->by_wd[i]);
@@ -33,7 +37,16 @@ int files_init(struct supervisor *sv)
 	CDS_INIT_LIST_HEAD(&sv->rescans);
 	CDS_INIT_LIST_HEAD(&sv->configs);
 	sv->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	return sv->inotify < 0 ? -errno : 0;
+	if (sv->inotify < 0)
+		return -errno;
+	fd = memfd_create("uvfio", MFD_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	sv->memfd_dev = st.st_dev;
+	if (stat(sv->dir, &st))
+		return -errno;
+	sv->tree_dev = st.st_dev;
+	return 0;
 }
 
 struct tracked *files_find(struct supervisor *sv, dev_t dev, ino_t ino)
@@ -72,7 +85,6 @@ static struct tracked *tracked_new(struct supervisor *sv, struct vfio_file *file
 	t->wd = inotify_add_watch(sv->inotify, path, IN_CLOSE);
 	if (t->wd < 0)
 		return NULL;
-	sv->memfd_dev = st.st_dev;
 	t->ino = st.st_ino;
 	t->file = file;
 	CDS_INIT_LIST_HEAD(&t->opens);

@@ -17,6 +17,9 @@
 #include "base/util.h"
 #include "supervisor/region.h"
 
+/* libseccomp's API level with SCMP_ACT_NOTIFY; seccomp_api_get(3). */
+#define API_USER_NOTIFICATION 5
+
 /* Calls that take a path, describe a descriptor (paths.c), or change what the supervisor keeps of a
  * process. */
 static const int path_calls[] = {
@@ -68,6 +71,8 @@ int filter_build(struct sock_fprog *prog)
 
 	if (fd < 0)
 		return -errno;
+	/* The kernel says itself what it lacks, when the filter is installed: no probing. */
+	seccomp_api_set(API_USER_NOTIFICATION);
 	ctx = seccomp_init(SCMP_ACT_ALLOW);
 	if (!ctx)
 		return -ENOMEM;

@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <urcu/list.h>
 
@@ -155,6 +156,8 @@ struct caller {
 extern const struct vfio_task_ops caller_ops;
 /* The file of ours at @fd: -EBADF, -ENOENT as vfio_task_ops.get_file. */
 int caller_get_tracked(struct caller *c, int fd, struct tracked **out);
+/* What the kernel says of its descriptor @fd. 0 or -EBADF. */
+int caller_stat(struct caller *c, int fd, struct stat *st);
 /* A duplicate of the program's descriptor; -errno. */
 int caller_get_fd(struct caller *c, int fd);
 int caller_read(struct caller *c, void *dst, u64 va, size_t len);
@@ -208,6 +211,7 @@ struct supervisor {
 	unsigned int mmio_files; /* device files that it knows */
 
 	dev_t memfd_dev; /* of all memfds */
+	dev_t tree_dev;
 	u64 next_byte;
 	struct cds_list_head by_ino[FILES_BUCKETS]; /* struct tracked */
 	struct cds_list_head by_wd[FILES_BUCKETS];

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/attr.h"
+
 /* Linux: MAXSYMLINKS. */
 #define MAX_SYMLINKS 40
 
@@ -69,7 +71,7 @@ static bool interesting(const char *path)
 	while (path[0] == '/' && path[1] == '/')
 		path++;
 	return under(path, "/sys") || under(path, "/dev") || under(path, "/proc") ||
-	       !strcmp(path, "/") || has_dots(path);
+	       under(path, "/run/modprobe.d") || !strcmp(path, "/") || has_dots(path);
 }
 
 static int fail(struct walk *walk, int error)
@@ -154,6 +156,37 @@ static const char *proc_name(struct caller *c, const char *path, pid_t *tid)
 	return NULL;
 }
 
+/* Whether a memfd, @t if it is tracked, is an attribute of sysfs; puts its path into @path. */
+static bool memfd_attribute(struct supervisor *sv, const struct tracked *t, const struct stat *st,
+			    char *path)
+{
+	const char *attr = t ? attr_path(t->file) : NULL;
+
+	if (attr)
+		strcpy(path, attr);
+	return attr || (!t && !host_config_path(sv->host, st->st_ino, path, PATH_MAX));
+}
+
+/* A link of /proc leads to walk->done. */
+static int proc_found(struct walk *walk, bool is_link, bool *link)
+{
+	struct where *w = walk->w;
+
+	*link = is_link;
+	walk->detour = true;
+	switch (host_path(walk->c->sv->host, walk->done, &w->node)) {
+	case HOST_PATH_TREE:
+		w->kind = WHERE_TREE;
+		break;
+	case HOST_PATH_NODE:
+		w->kind = WHERE_NODE;
+		break;
+	default:
+		w->kind = WHERE_NATIVE;
+	}
+	return 1;
+}
+
 /* A link of /proc: 1 if it was followed (or is the answer), 0 if it is not ours, -1 on error. */
 static int proc_step(struct walk *walk, bool last, bool follow, bool *link)
 {
@@ -161,6 +194,7 @@ static int proc_step(struct walk *walk, bool last, bool follow, bool *link)
 	char target[PATH_MAX];
 	const char *name, *tree;
 	struct stat st;
+	bool attribute;
 	pid_t tid;
 
 	name = proc_name(walk->c, walk->done, &tid);
@@ -168,19 +202,22 @@ static int proc_step(struct walk *walk, bool last, bool follow, bool *link)
 		return 0;
 	tree = tree_strip(sv, target);
 	if (tree) {
-		*link = last && !follow;
-		walk->detour = true;
 		strcpy(walk->done, tree);
-		return 1;
+		return proc_found(walk, last && !follow, link);
 	}
 	if (strncmp(target, "/memfd:", 7))
 		return 0;
 	snprintf(target, sizeof(target), "/proc/%d/%s", tid, name);
-	walk->w->tracked = stat(target, &st) ? NULL : files_find(sv, st.st_dev, st.st_ino);
-	if (!walk->w->tracked)
+	if (stat(target, &st))
+		return 0;
+	walk->w->tracked = files_find(sv, st.st_dev, st.st_ino);
+	attribute = memfd_attribute(sv, walk->w->tracked, &st, walk->done);
+	if (!attribute && !walk->w->tracked)
 		return 0;
 	if (!last)
 		return fail(walk, -ENOTDIR);
+	if (attribute)
+		return proc_found(walk, !follow, link);
 	*link = !follow;
 	walk->w->kind = WHERE_FILE;
 	return 1;
@@ -315,4 +352,37 @@ void locate(struct caller *c, int dirfd, u64 path, bool follow, struct where *w,
 		w->kind = WHERE_ERROR;
 		w->error = -ENAMETOOLONG;
 	}
+}
+
+void locate_fd(struct caller *c, int fd, struct where *w)
+{
+	struct supervisor *sv = c->sv;
+	char name[32], target[PATH_MAX];
+	const char *tree;
+	struct stat st;
+
+	w->kind = WHERE_NATIVE;
+	if (caller_stat(c, fd, &st))
+		return;
+	if (st.st_dev == sv->memfd_dev) {
+		w->tracked = files_find(sv, st.st_dev, st.st_ino);
+		if (memfd_attribute(sv, w->tracked, &st, w->path))
+			w->kind = WHERE_TREE;
+		else if (w->tracked)
+			w->kind = WHERE_FILE;
+	} else if (st.st_dev == sv->tree_dev) {
+		snprintf(name, sizeof(name), "fd/%d", fd);
+		if (proc_link(c->tid, name, target, sizeof(target)) < 0)
+			return;
+		tree = tree_strip(sv, target);
+		if (!tree)
+			return;
+		strcpy(w->path, tree);
+		w->kind = host_path(sv->host, tree, &w->node) == HOST_PATH_NODE ? WHERE_NODE
+										: WHERE_TREE;
+	}
+	if (w->kind == WHERE_NATIVE || w->kind == WHERE_FILE)
+		return;
+	if (snprintf(w->physical, sizeof(w->physical), "%s%s", sv->dir, w->path) >= PATH_MAX)
+		w->kind = WHERE_NATIVE;
 }

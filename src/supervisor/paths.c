@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -112,6 +114,24 @@ static long open_for(struct caller *c, const char *path, u64 flags)
 	return caller_add_fd(c, fd, flags & O_CLOEXEC);
 }
 
+/*
+ * For those who may open for writing what takes no writes, as root may any attribute: a copy that
+ * refuses them.
+ */
+static long open_sealed(struct caller *c, const char *path, const struct stat *st, u64 flags)
+{
+	cleanup_fd int from = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int to = memfd_create("attribute", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char link[32];
+
+	if (from < 0 || to < 0 || fchmod(to, st->st_mode & 07777) ||
+	    sendfile(to, from, NULL, PAGE_SIZE_4K) < 0 ||
+	    fcntl(to, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
+		return -errno;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", to);
+	return open_for(c, link, flags & ~(u64)O_NOFOLLOW);
+}
+
 static long open_tree(struct caller *c, const struct where *w, u64 flags)
 {
 	char link[32];
@@ -132,10 +152,17 @@ static long open_tree(struct caller *c, const struct where *w, u64 flags)
 		if (r)
 			return r;
 	}
-	if ((flags & O_ACCMODE) != O_RDONLY && host_attr_writable(c->sv->host, w->path))
+	if (!(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY &&
+	    host_attr_writable(c->sv->host, w->path))
 		return attr_open(c, w->path, (int)flags);
+	if (flags & O_PATH)
+		return open_for(c, w->physical, flags);
+	if (S_ISREG(st.st_mode) && host_attr_kind(w->path) == HOST_ATTR_REGISTERS)
+		return -EPERM;
 	config = host_config_fd(c->sv->host, w->path);
-	if (config < 0 || flags & O_PATH)
+	if (config < 0 && S_ISREG(st.st_mode) && (flags & O_ACCMODE) != O_RDONLY)
+		return open_sealed(c, w->physical, &st, flags);
+	if (config < 0)
 		return open_for(c, w->physical, flags);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", config);
 	r = open_for(c, link, flags & ~(u64)O_NOFOLLOW);
@@ -174,6 +201,18 @@ static void stat_as_node(struct stat *st, u32 mode, u32 major, u32 minor)
 	st->st_blocks = 0;
 }
 
+/* Links and directories have no size there, and nothing has blocks. */
+static void stat_as_sysfs(struct stat *st, const char *path)
+{
+	if (strncmp(path, "/sys", 4))
+		return;
+	st->st_blocks = 0;
+	if (!S_ISREG(st->st_mode))
+		st->st_size = 0;
+	else if (host_attr_kind(path) == HOST_ATTR_TEXT)
+		st->st_size = PAGE_SIZE_4K;
+}
+
 /* 0 with *@st; REPLY_CONTINUE; or -errno. */
 static long stat_where(struct where *w, bool follow, struct stat *st)
 {
@@ -181,7 +220,10 @@ static long stat_where(struct where *w, bool follow, struct stat *st)
 
 	switch (w->kind) {
 	case WHERE_TREE:
-		return fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+		if (fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW))
+			return -errno;
+		stat_as_sysfs(st, w->path);
+		return 0;
 	case WHERE_NODE:
 		if (fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW))
 			return -errno;
@@ -220,20 +262,17 @@ static void locate_for_stat(struct caller *c, int dirfd, u64 path, bool follow, 
 		w->kind = WHERE_NATIVE;
 }
 
-static long locate_fd(struct caller *c, int fd, struct where *w)
-{
-	w->kind = WHERE_FILE;
-	return caller_get_tracked(c, fd, &w->tracked) ? REPLY_CONTINUE : 0;
-}
-
 long file_stat(struct caller *c, int fd, u64 buf)
 {
 	struct where w;
 	struct stat st;
-	long r = locate_fd(c, fd, &w);
+	long r;
 
-	if (!r)
-		r = stat_where(&w, true, &st);
+	locate_fd(c, fd, &w);
+	r = stat_where(&w, true, &st);
+	/* What has been removed meanwhile. */
+	if (r == -ENOENT)
+		return REPLY_CONTINUE;
 	return r ? r : caller_write(c, buf, &st, sizeof(st));
 }
 
@@ -264,17 +303,18 @@ long path_statx(struct caller *c, int dirfd, u64 path, int flags, unsigned int m
 	struct statx stx;
 	struct where w;
 	struct stat st;
-	long r = 0;
+	bool empty = is_empty(c, path, flags);
+	long r;
 
-	if (is_empty(c, path, flags))
-		r = dirfd < 0 ? REPLY_CONTINUE : locate_fd(c, dirfd, &w);
+	if (empty && dirfd < 0)
+		return REPLY_CONTINUE;
+	if (empty)
+		locate_fd(c, dirfd, &w);
 	else
 		locate_for_stat(c, dirfd, path, follow, &w);
-	if (r)
-		return r;
 	r = stat_where(&w, follow, &st);
 	if (r)
-		return r;
+		return empty && r == -ENOENT ? REPLY_CONTINUE : r;
 	if (w.kind == WHERE_FILE)
 		r = kernel_statx(w.tracked->file->memfd, "", AT_EMPTY_PATH, mask, &stx);
 	else if (w.kind == WHERE_REAL)
