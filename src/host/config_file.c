@@ -116,6 +116,19 @@ static struct host_function *find_config(struct host *host, const char *path)
 	return NULL;
 }
 
+int host_config_path(struct host *host, ino_t ino, char *path, size_t size)
+{
+	struct host_function *fn;
+	struct stat st;
+
+	cds_list_for_each_entry(fn, &host->functions, node) {
+		if (!fn->mirror || fstat(fn->config_fd, &st) || st.st_ino != ino)
+			continue;
+		return (size_t)snprintf(path, size, "%s/config", fn->dir) < size ? 0 : -ENOENT;
+	}
+	return -ENOENT;
+}
+
 int host_config_fd(struct host *host, const char *path)
 {
 	const struct host_function *fn = find_config(host, path);

@@ -92,6 +92,16 @@ int host_attr_write(struct host *host, const char *path, const void *data, size_
 void host_repeat_requests(struct host *host);
 /* Whether writes to @path go to host_attr_write(). */
 bool host_attr_writable(struct host *host, const char *path);
+/* How sysfs presents what the tree has at @path: attributes are a page long, whatever they hold. */
+enum host_attr_kind {
+	HOST_ATTR_TEXT,
+	HOST_ATTR_BINARY,    /* of its true size */
+	HOST_ATTR_REGISTERS, /* binary too: a BAR or the ROM; nothing is behind the tree's file */
+};
+enum host_attr_kind host_attr_kind(const char *path);
+/* The path of the "config" file whose file (host_config_fd()) is inode @ino of memfds. 0 or
+ * -ENOENT. */
+int host_config_path(struct host *host, ino_t ino, char *path, size_t size);
 /*
  * The file behind a sysfs "config" file: open /proc/self/fd/N for a program instead of the tree's
  * (without O_NOFOLLOW and O_TRUNC), and watch it. Its size is sealed. -1 for any other path.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a path of the program's means. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,20 @@ enum host_path_kind host_path(struct host *host, const char *path, struct host_n
 bool host_path_covers(struct host *host, const char *prefix)
 {
 	return host_tree_covers(host->tree, prefix);
+}
+
+enum host_attr_kind host_attr_kind(const char *path)
+{
+	static const char devices[] = "/sys/devices/pci";
+	const char *name = strrchr(path, '/') + 1;
+
+	if (strncmp(path, devices, sizeof(devices) - 1))
+		return HOST_ATTR_TEXT;
+	if (!strcmp(name, "config"))
+		return HOST_ATTR_BINARY;
+	if (!strcmp(name, "rom") || (!strncmp(name, "resource", 8) && isdigit(name[8])))
+		return HOST_ATTR_REGISTERS;
+	return HOST_ATTR_TEXT;
 }
 
 /* Appends the components of @path to the @len bytes in @out; the new length, or -errno. */

@@ -214,6 +214,21 @@ static void module(struct host_tree *tree, const char *name, const char *version
 	host_tree_write(tree, path, 0444, "%s\n", version);
 }
 
+/*
+ * modprobe(8) asks /sys/module whether a module is there only if it has heard of it: from the index
+ * of the kernel's modules, which a container lacks, or from an alias.
+ */
+static void modprobe_aliases(struct host_tree *tree)
+{
+	host_tree_pass(tree, "/run");
+	host_tree_merge(tree, "/run/modprobe.d");
+	host_tree_own(tree, "/run/modprobe.d/uvfio.conf");
+	host_tree_write(tree, "/run/modprobe.d/uvfio.conf", 0444,
+			"alias vfio vfio\nalias vfio-pci vfio_pci\n"
+			"alias vfio-pci-core vfio_pci_core\n"
+			"alias vfio-iommu-type1 vfio_iommu_type1\n");
+}
+
 void host_sysfs_modules(struct host *host)
 {
 	static const struct {
@@ -240,6 +255,7 @@ void host_sysfs_modules(struct host *host)
 		snprintf(path, sizeof(path), "/sys/module/%s", parameters[i].path);
 		host_tree_write(host->tree, path, parameters[i].mode, "%s\n", parameters[i].text);
 	}
+	modprobe_aliases(host->tree);
 	/* driverctl(8) looks for the driver's name, not the module's. */
 	host_tree_link(host->tree, "/sys/module/vfio-pci", "/sys/module/vfio_pci");
 	host_tree_mkdir(host->tree, "/sys/module/vfio_pci/drivers");

@@ -60,6 +60,12 @@ static size_t next_component(const char **path, const char **name)
 	return (size_t)(*path - p);
 }
 
+/* Whether names below it may be decided about one by one. */
+static bool has_children(const struct host_entry *entry)
+{
+	return entry->kind == HOST_ENTRY_MERGED || entry->kind == HOST_ENTRY_PASSED;
+}
+
 static int entry_add(struct host_tree *tree, const char *path, enum host_entry_kind kind,
 		     bool prefix)
 {
@@ -84,7 +90,7 @@ static int entry_add(struct host_tree *tree, const char *path, enum host_entry_k
 			entry->children = child;
 		}
 		entry = child;
-		if (entry->kind != HOST_ENTRY_MERGED)
+		if (!has_children(entry))
 			break;
 	}
 	return 0;
@@ -108,6 +114,13 @@ int host_tree_own(struct host_tree *tree, const char *path)
 int host_tree_merge(struct host_tree *tree, const char *path)
 {
 	int err = entry_set(tree, path, HOST_ENTRY_MERGED, false);
+
+	return err ? err : host_tree_mkdirs(tree, path);
+}
+
+int host_tree_pass(struct host_tree *tree, const char *path)
+{
+	int err = entry_set(tree, path, HOST_ENTRY_PASSED, false);
 
 	return err ? err : host_tree_mkdirs(tree, path);
 }
@@ -152,7 +165,8 @@ void host_tree_disown(struct host_tree *tree, const char *path)
 
 static bool outside(const char *path)
 {
-	return (memcmp(path, "/sys", 4) && memcmp(path, "/dev", 4)) || (path[4] && path[4] != '/');
+	return (memcmp(path, "/sys", 4) && memcmp(path, "/dev", 4) && memcmp(path, "/run", 4)) ||
+	       (path[4] && path[4] != '/');
 }
 
 /* The entry that decides about @path; NULL: the real machine does. *rest is what lies below it. */
@@ -165,7 +179,7 @@ static struct host_entry *lookup(const struct host_tree *tree, const char *path,
 
 	while ((len = next_component(&path, &name))) {
 		entry = entry_child(at, name, len);
-		if (!entry || entry->kind != HOST_ENTRY_MERGED)
+		if (!entry || !has_children(entry))
 			break;
 		at = entry;
 	}
@@ -274,6 +288,8 @@ enum host_path_kind host_tree_classify(struct host_tree *tree, const char *path)
 	case HOST_ENTRY_MERGED:
 		fill(tree, entry, path);
 		return HOST_PATH_TREE;
+	case HOST_ENTRY_PASSED:
+		return HOST_PATH_REAL;
 	}
 	return HOST_PATH_REAL;
 }
@@ -284,7 +300,8 @@ bool host_tree_covers(const struct host_tree *tree, const char *prefix)
 	const char *rest;
 
 	if (len < 4)
-		return !memcmp(prefix, "/sys", len) || !memcmp(prefix, "/dev", len);
+		return !memcmp(prefix, "/sys", len) || !memcmp(prefix, "/dev", len) ||
+		       !memcmp(prefix, "/run", len);
 	return !outside(prefix) && lookup(tree, prefix, &rest);
 }
 
@@ -311,6 +328,7 @@ void host_tree_free(struct host_tree *tree)
 		return;
 	host_tree_unlink_all(tree->root, "sys");
 	host_tree_unlink_all(tree->root, "dev");
+	host_tree_unlink_all(tree->root, "run");
 	while (tree->top.children) {
 		struct host_entry *child = tree->top.children;
 

@@ -23,6 +23,8 @@ void host_tree_free(struct host_tree *tree);
 /* What the path and everything below it means from now on. The parents must have been merged. */
 int host_tree_own(struct host_tree *tree, const char *path);
 int host_tree_merge(struct host_tree *tree, const char *path);
+/* The real machine's, and listed as there: only what has been owned below it is not. */
+int host_tree_pass(struct host_tree *tree, const char *path);
 int host_tree_hide(struct host_tree *tree, const char *path);
 /* The same for every name in a merged directory that begins with the last component. */
 int host_tree_own_prefix(struct host_tree *tree, const char *path);

@@ -5,7 +5,12 @@
 
 #include "host/tree.h"
 
-enum host_entry_kind { HOST_ENTRY_OWNED, HOST_ENTRY_MERGED, HOST_ENTRY_HIDDEN };
+enum host_entry_kind {
+	HOST_ENTRY_OWNED,
+	HOST_ENTRY_MERGED,
+	HOST_ENTRY_HIDDEN,
+	HOST_ENTRY_PASSED,
+};
 
 /* A name that is ours, in a merged directory. */
 struct host_entry {

@@ -7,6 +7,7 @@
 #include "supervisor/inject.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -24,6 +25,7 @@ struct injection {
 	pid_t tid;
 	int pending[16]; /* signals that came in between */
 	unsigned int nr_pending;
+	struct user_regs_struct home; /* as the thread shall go on */
 };
 
 /* Waits for the next stop that is not the delivery of a signal. 0, or -ESRCH: the thread is gone.
@@ -45,14 +47,16 @@ static int wait_stop(struct injection *in, int restart)
 }
 
 /* Makes the stopped thread perform one system call; its result. */
-static long perform(struct injection *in, const struct user_regs_struct *home, long nr, long arg)
+static long perform(struct injection *in, long nr, u64 arg0, u64 arg1, u64 arg2)
 {
-	struct user_regs_struct regs = *home;
+	struct user_regs_struct regs = in->home;
 
 	regs.rip -= SYSCALL_INSN;
 	regs.rax = nr;
 	regs.orig_rax = -1;
-	regs.rdi = arg;
+	regs.rdi = arg0;
+	regs.rsi = arg1;
+	regs.rdx = arg2;
 	if (ptrace(PTRACE_SETREGS, in->tid, NULL, &regs))
 		return -ESRCH;
 	/* Its entry, then its exit. */
@@ -70,27 +74,65 @@ static void let_go(struct injection *in)
 	ptrace(PTRACE_DETACH, in->tid, NULL, NULL);
 }
 
+/*
+ * Gives the thread a duplicate of @fd, and stops it on its way out of its call. The number of the
+ * duplicate; -EPERM: nothing has been done; -ESRCH: the call is answered, and the thread needs no
+ * more.
+ */
+static long stop(struct injection *in, struct caller *c, int fd)
+{
+	long number;
+
+	if (ptrace(PTRACE_SEIZE, in->tid, NULL, PTRACE_O_TRACESYSGOOD))
+		return -EPERM;
+	number = caller_add_fd(c, fd, true);
+	if (ptrace(PTRACE_INTERRUPT, in->tid, NULL, NULL))
+		return -EPERM;
+	supervisor_reply(c->sv, c->req->id, number < 0 ? number : 0);
+	if (wait_stop(in, PTRACE_CONT))
+		return -ESRCH;
+	if (number >= 0 && !ptrace(PTRACE_GETREGS, in->tid, NULL, &in->home))
+		return number;
+	let_go(in);
+	return -ESRCH;
+}
+
+/* Lets the thread go on with @result. */
+static long finish(struct injection *in, long result)
+{
+	in->home.rax = result;
+	in->home.orig_rax = -1;
+	ptrace(PTRACE_SETREGS, in->tid, NULL, &in->home);
+	let_go(in);
+	return REPLY_LATER;
+}
+
 long inject_fchdir(struct caller *c, int fd)
 {
 	struct injection in = { .tid = c->tid };
-	struct user_regs_struct home;
-	long number, result;
+	long number = stop(&in, c, fd), result;
 
-	if (ptrace(PTRACE_SEIZE, in.tid, NULL, PTRACE_O_TRACESYSGOOD))
-		return -EPERM;
-	number = caller_add_fd(c, fd, true);
-	if (ptrace(PTRACE_INTERRUPT, in.tid, NULL, NULL))
-		return -EPERM;
-	supervisor_reply(c->sv, c->req->id, number < 0 ? number : 0);
-	if (wait_stop(&in, PTRACE_CONT))
-		return REPLY_LATER;
-	if (number >= 0 && !ptrace(PTRACE_GETREGS, in.tid, NULL, &home)) {
-		result = perform(&in, &home, __NR_fchdir, number);
-		perform(&in, &home, __NR_close, number);
-		home.rax = result;
-		home.orig_rax = -1;
-		ptrace(PTRACE_SETREGS, in.tid, NULL, &home);
+	if (number < 0)
+		return number == -EPERM ? number : REPLY_LATER;
+	result = perform(&in, __NR_fchdir, number, 0, 0);
+	perform(&in, __NR_close, number, 0, 0);
+	return finish(&in, result);
+}
+
+long inject_open_path(struct caller *c, int dir, u64 name, bool cloexec)
+{
+	struct injection in = { .tid = c->tid };
+	long number = stop(&in, c, dir), result;
+
+	if (number < 0)
+		return number == -EPERM ? number : REPLY_LATER;
+	result = perform(&in, __NR_open_tree, number, name, AT_SYMLINK_NOFOLLOW);
+	if (result < 0) {
+		perform(&in, __NR_close, number, 0, 0);
+		return finish(&in, result);
 	}
-	let_go(&in);
-	return REPLY_LATER;
+	/* The lowest number, as of any open. */
+	perform(&in, __NR_dup3, result, number, cloexec ? O_CLOEXEC : 0);
+	perform(&in, __NR_close, result, 0, 0);
+	return finish(&in, number);
 }

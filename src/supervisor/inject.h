@@ -11,4 +11,11 @@
  */
 long inject_fchdir(struct caller *c, int fd);
 
+/*
+ * Lets it open the file @name (an address of its own) in the directory that is open at @dir of
+ * ours, as openat() with O_PATH and O_NOFOLLOW does, but not by openat(), which would come to us.
+ * Errors as above.
+ */
+long inject_open_path(struct caller *c, int dir, u64 name, bool cloexec);
+
 #endif

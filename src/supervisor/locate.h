@@ -32,8 +32,8 @@ struct where {
  */
 void locate(struct caller *c, int dirfd, u64 path, bool follow, struct where *w, bool *link);
 
-/* The same for what a descriptor of the program's is open at: WHERE_NATIVE, WHERE_FILE, WHERE_TREE or
- * WHERE_NODE. */
+/* The same for what a descriptor of the program's is open at: WHERE_NATIVE, WHERE_FILE, WHERE_TREE
+ * or WHERE_NODE. */
 void locate_fd(struct caller *c, int fd, struct where *w);
 
 /* @physical without the tree's directory in front: "/sys/..."; NULL if it does not lie in the tree.

@@ -103,6 +103,34 @@ static long open_again(struct caller *c, const struct vfio_file *file, u64 flags
 	return open_node(c, &node, flags);
 }
 
+/*
+ * O_PATH. No such descriptor can be handed over. For a file or a directory, one that may read does
+ * as well; anything else the thread must open itself, by the end of the path that it has named.
+ */
+static long open_path(struct caller *c, const char *path, u64 name, u64 flags)
+{
+	const char *base = strrchr(path, '/') + 1;
+	cleanup_fd int dir = -1;
+	char text[PATH_MAX];
+	struct stat st;
+	ssize_t n, len = strlen(base);
+
+	if (lstat(path, &st))
+		return -errno;
+	if (flags & O_DIRECTORY && !S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) {
+		dir = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		return dir < 0 ? -errno : caller_add_fd(c, dir, flags & O_CLOEXEC);
+	}
+	n = caller_read_string(c, text, sizeof(text), name);
+	if (n < len || strcmp(text + n - len, base))
+		return -EACCES;
+	snprintf(text, sizeof(text), "%.*s", (int)(base - path), path);
+	dir = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? -errno : inject_open_path(c, dir, name + n - len, flags & O_CLOEXEC);
+}
+
 /* Opens @path for the program and hands it over. */
 static long open_for(struct caller *c, const char *path, u64 flags)
 {
@@ -147,16 +175,13 @@ static long open_tree(struct caller *c, const struct where *w, u64 flags)
 		return -EEXIST;
 	if (flags & O_CREAT && S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (!(flags & O_PATH) && S_ISREG(st.st_mode)) {
+	if (S_ISREG(st.st_mode)) {
 		r = permitted(c, st.st_mode, wanted(flags));
 		if (r)
 			return r;
 	}
-	if (!(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY &&
-	    host_attr_writable(c->sv->host, w->path))
+	if ((flags & O_ACCMODE) != O_RDONLY && host_attr_writable(c->sv->host, w->path))
 		return attr_open(c, w->path, (int)flags);
-	if (flags & O_PATH)
-		return open_for(c, w->physical, flags);
 	if (S_ISREG(st.st_mode) && host_attr_kind(w->path) == HOST_ATTR_REGISTERS)
 		return -EPERM;
 	config = host_config_fd(c->sv->host, w->path);
@@ -176,16 +201,18 @@ long path_open(struct caller *c, int dirfd, u64 path, u64 flags, u64 resolve)
 	struct where w;
 
 	locate(c, dirfd, path, !(flags & O_NOFOLLOW), &w, NULL);
+	if (flags & O_PATH && (w.kind == WHERE_TREE || w.kind == WHERE_NODE))
+		return open_path(c, w.physical, path, flags);
 	switch (w.kind) {
 	case WHERE_TREE:
 		return open_tree(c, &w, flags);
 	case WHERE_NODE:
-		return flags & O_PATH ? open_for(c, w.physical, flags)
-				      : open_node(c, &w.node, flags);
+		return open_node(c, &w.node, flags);
 	case WHERE_FILE:
 		return flags & O_PATH ? REPLY_CONTINUE : open_again(c, w.tracked->file, flags);
 	case WHERE_REAL:
-		return open_for(c, w.path, flags);
+		return flags & O_PATH ? open_path(c, w.path, path, flags)
+				      : open_for(c, w.path, flags);
 	case WHERE_ERROR:
 		return w.error;
 	default:
