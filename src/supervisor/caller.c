@@ -263,3 +263,28 @@ int caller_fsuid(struct caller *c, uid_t *uid)
 	}
 	return -ESRCH;
 }
+
+bool caller_in_group(struct caller *c, gid_t gid)
+{
+	cleanup_file FILE *f = NULL;
+	cleanup_free char *line = NULL;
+	size_t size = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", c->tid);
+	f = fopen(path, "re");
+	while (f && getline(&line, &size, f) > 0) {
+		char *number = line, *end;
+		gid_t one;
+
+		if (sscanf(line, "Gid: %*u %*u %*u %u", &one) == 1 && one == gid)
+			return true;
+		if (strncmp(line, "Groups:", 7))
+			continue;
+		for (number += 7; one = strtoul(number, &end, 10), end != number; number = end) {
+			if (one == gid)
+				return true;
+		}
+	}
+	return false;
+}

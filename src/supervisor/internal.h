@@ -168,6 +168,7 @@ ssize_t caller_read_string(struct caller *c, char *dst, size_t size, u64 va);
 int caller_add_fd(struct caller *c, int fd, bool cloexec);
 /* For checks of file modes: the thread's file-system user, and whether it may override. */
 int caller_fsuid(struct caller *c, uid_t *uid);
+bool caller_in_group(struct caller *c, gid_t gid);
 /* vfio_task_ops.install, in files.c. */
 int caller_install(struct vfio_task *task, struct vfio_file *file, int open_flags);
 
@@ -184,6 +185,15 @@ long path_chdir(struct caller *c, u64 path);
 long path_getcwd(struct caller *c, u64 buf, size_t size);
 long file_stat(struct caller *c, int fd, u64 buf);
 long file_statfs(struct caller *c, int fd, u64 buf);
+
+/* ---- change.c: the same ---- */
+
+/* Makes a name; takes one away. */
+long path_create(struct caller *c, int dirfd, u64 path);
+long path_remove(struct caller *c, int dirfd, u64 path);
+long path_rename(struct caller *c, int from_dir, u64 from, int to_dir, u64 to);
+long path_chmod(struct caller *c, int dirfd, u64 path, u32 mode, int flags);
+long path_chown(struct caller *c, int dirfd, u64 path, uid_t uid, gid_t gid, int flags);
 
 /* Dispatches one notification. */
 long syscall_handle(struct caller *c);

@@ -29,17 +29,21 @@
 /* How long the memory of a program that has ended may be in use by our threads. */
 #define ENDING_MS 50
 
-/* Whether the caller may access, for @want (R_OK, W_OK, X_OK), a file of the given mode whose owner
- * is whoever runs the supervisor. */
-static int permitted(struct caller *c, u32 mode, int want)
+/* Whether the caller may access, for @want (R_OK, W_OK, X_OK), a file of the given mode and owners.
+ */
+static int permitted(struct caller *c, const struct stat *st, int want)
 {
+	u32 mode = st->st_mode;
 	uid_t uid;
 
 	if (caller_fsuid(c, &uid))
 		return -EACCES;
 	if (caller_ops.capable(&c->task, CAP_DAC_OVERRIDE))
 		return 0;
-	mode = uid == geteuid() ? mode >> 6 : mode;
+	if (uid == st->st_uid)
+		mode >>= 6;
+	else if ((mode >> 3 & 7) != (mode & 7) && caller_in_group(c, st->st_gid))
+		mode >>= 3;
 	return (mode & want) == (u32)want ? 0 : -EACCES;
 }
 
@@ -69,16 +73,20 @@ static int open_group(struct caller *c, unsigned int group, struct vfio_file **f
 	return r;
 }
 
-static long open_node(struct caller *c, const struct host_node *node, u64 flags)
+static long open_node(struct caller *c, const struct host_node *node, const char *physical,
+		      u64 flags)
 {
 	struct vfio_file *file;
+	struct stat st;
 	int r;
 
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
-	r = permitted(c, node->mode, wanted(flags));
+	if (lstat(physical, &st))
+		return -errno;
+	r = permitted(c, &st, wanted(flags));
 	if (r)
 		return r;
 	if (node->kind == HOST_NODE_CONTAINER)
@@ -96,11 +104,13 @@ static long open_node(struct caller *c, const struct host_node *node, u64 flags)
 /* open("/proc/self/fd/N") of a file of ours: opens the node again. */
 static long open_again(struct caller *c, const struct vfio_file *file, u64 flags)
 {
+	char physical[PATH_MAX + sizeof(file->link)];
 	struct host_node node;
 
 	if (host_path(c->sv->host, file->link, &node) != HOST_PATH_NODE)
 		return -ENXIO;
-	return open_node(c, &node, flags);
+	snprintf(physical, sizeof(physical), "%s%s", c->sv->dir, file->link);
+	return open_node(c, &node, physical, flags);
 }
 
 /*
@@ -176,7 +186,7 @@ static long open_tree(struct caller *c, const struct where *w, u64 flags)
 	if (flags & O_CREAT && S_ISDIR(st.st_mode))
 		return -EISDIR;
 	if (S_ISREG(st.st_mode)) {
-		r = permitted(c, st.st_mode, wanted(flags));
+		r = permitted(c, &st, wanted(flags));
 		if (r)
 			return r;
 	}
@@ -207,7 +217,7 @@ long path_open(struct caller *c, int dirfd, u64 path, u64 flags, u64 resolve)
 	case WHERE_TREE:
 		return open_tree(c, &w, flags);
 	case WHERE_NODE:
-		return open_node(c, &w.node, flags);
+		return open_node(c, &w.node, w.physical, flags);
 	case WHERE_FILE:
 		return flags & O_PATH ? REPLY_CONTINUE : open_again(c, w.tracked->file, flags);
 	case WHERE_REAL:
@@ -254,7 +264,7 @@ static long stat_where(struct where *w, bool follow, struct stat *st)
 	case WHERE_NODE:
 		if (fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW))
 			return -errno;
-		stat_as_node(st, w->node.mode, w->node.major, w->node.minor);
+		stat_as_node(st, S_IFCHR | (st->st_mode & 07777), w->node.major, w->node.minor);
 		return 0;
 	case WHERE_FILE:
 		if (fstat(w->tracked->file->memfd, st))
@@ -376,7 +386,7 @@ long path_access(struct caller *c, int dirfd, u64 path, int mode, int flags)
 		return r;
 	if (mode & X_OK && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode) && !(st.st_mode & 0111))
 		return -EACCES;
-	return permitted(c, st.st_mode, mode);
+	return permitted(c, &st, mode);
 }
 
 static long copy_text(struct caller *c, u64 buf, size_t size, const char *text)

@@ -194,6 +194,46 @@ static long handle_readlinkat(struct caller *c, const __u64 *a)
 	return path_readlink(c, (int)a[0], a[1], a[2], (int)a[3]);
 }
 
+static long handle_mkdirat(struct caller *c, const __u64 *a)
+{
+	return path_create(c, (int)a[0], a[1]);
+}
+
+static long handle_symlinkat(struct caller *c, const __u64 *a)
+{
+	return path_create(c, (int)a[1], a[2]);
+}
+
+static long handle_linkat(struct caller *c, const __u64 *a)
+{
+	return path_create(c, (int)a[2], a[3]);
+}
+
+static long handle_unlinkat(struct caller *c, const __u64 *a)
+{
+	return path_remove(c, (int)a[0], a[1]);
+}
+
+static long handle_renameat(struct caller *c, const __u64 *a)
+{
+	return path_rename(c, (int)a[0], a[1], (int)a[2], a[3]);
+}
+
+static long handle_fchmodat(struct caller *c, const __u64 *a)
+{
+	return path_chmod(c, (int)a[0], a[1], (u32)a[2], 0);
+}
+
+static long handle_fchmodat2(struct caller *c, const __u64 *a)
+{
+	return path_chmod(c, (int)a[0], a[1], (u32)a[2], (int)a[3]);
+}
+
+static long handle_fchownat(struct caller *c, const __u64 *a)
+{
+	return path_chown(c, (int)a[0], a[1], (uid_t)a[2], (gid_t)a[3], (int)a[4]);
+}
+
 static long handle_getxattr(struct caller *c, const __u64 *a)
 {
 	return path_xattr(c, a[0], true, false);
@@ -288,6 +328,41 @@ static long handle_access(struct caller *c, const __u64 *a)
 	return path_access(c, AT_FDCWD, a[0], (int)a[1], 0);
 }
 
+static long handle_mkdir(struct caller *c, const __u64 *a)
+{
+	return path_create(c, AT_FDCWD, a[0]);
+}
+
+static long handle_symlink(struct caller *c, const __u64 *a)
+{
+	return path_create(c, AT_FDCWD, a[1]);
+}
+
+static long handle_unlink(struct caller *c, const __u64 *a)
+{
+	return path_remove(c, AT_FDCWD, a[0]);
+}
+
+static long handle_rename(struct caller *c, const __u64 *a)
+{
+	return path_rename(c, AT_FDCWD, a[0], AT_FDCWD, a[1]);
+}
+
+static long handle_chmod(struct caller *c, const __u64 *a)
+{
+	return path_chmod(c, AT_FDCWD, a[0], (u32)a[1], 0);
+}
+
+static long handle_chown(struct caller *c, const __u64 *a)
+{
+	return path_chown(c, AT_FDCWD, a[0], (uid_t)a[1], (gid_t)a[2], 0);
+}
+
+static long handle_lchown(struct caller *c, const __u64 *a)
+{
+	return path_chown(c, AT_FDCWD, a[0], (uid_t)a[1], (gid_t)a[2], AT_SYMLINK_NOFOLLOW);
+}
+
 static long handle_readlink(struct caller *c, const __u64 *a)
 {
 	return path_readlink(c, AT_FDCWD, a[0], a[1], (int)a[2]);
@@ -302,6 +377,16 @@ static const handler handlers[] = {
 	[__NR_lstat] = handle_lstat,
 	[__NR_access] = handle_access,
 	[__NR_readlink] = handle_readlink,
+	[__NR_mkdir] = handle_mkdir,
+	[__NR_mknod] = handle_mkdir,
+	[__NR_symlink] = handle_symlink,
+	[__NR_link] = handle_symlink,
+	[__NR_unlink] = handle_unlink,
+	[__NR_rmdir] = handle_unlink,
+	[__NR_rename] = handle_rename,
+	[__NR_chmod] = handle_chmod,
+	[__NR_chown] = handle_chown,
+	[__NR_lchown] = handle_lchown,
 #endif
 	[__NR_ioctl] = handle_ioctl,
 	[__NR_pread64] = handle_pread,
@@ -322,6 +407,18 @@ static const handler handlers[] = {
 	[__NR_faccessat] = handle_faccessat,
 	[__NR_faccessat2] = handle_faccessat2,
 	[__NR_readlinkat] = handle_readlinkat,
+	[__NR_mkdirat] = handle_mkdirat,
+	[__NR_mknodat] = handle_mkdirat,
+	[__NR_symlinkat] = handle_symlinkat,
+	[__NR_linkat] = handle_linkat,
+	[__NR_unlinkat] = handle_unlinkat,
+#ifdef __NR_renameat
+	[__NR_renameat] = handle_renameat,
+#endif
+	[__NR_renameat2] = handle_renameat,
+	[__NR_fchmodat] = handle_fchmodat,
+	[__NR_fchmodat2] = handle_fchmodat2,
+	[__NR_fchownat] = handle_fchownat,
 	[__NR_getxattr] = handle_getxattr,
 	[__NR_lgetxattr] = handle_lgetxattr,
 	[__NR_listxattr] = handle_listxattr,
