@@ -6,11 +6,11 @@
  * callback that runs with the device's lock is final about its timers.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "device/device.h"
 #include "device/internal.h"
 
@@ -150,25 +150,6 @@ static int cond_init(pthread_cond_t *cond)
 	return rc;
 }
 
-/* Signals are for the control thread. */
-static int spawn(struct device_thread *thread)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	/* Those that a fault in the thread itself raises: the guards of shared memory handle them.
-	 */
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&thread->thread, NULL, run, thread);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
-}
-
 struct device_thread *device_thread_new(void)
 {
 	struct device_thread *thread = calloc(1, sizeof(*thread));
@@ -182,7 +163,7 @@ struct device_thread *device_thread_new(void)
 	if (!rc)
 		rc = cond_init(&thread->idle);
 	if (!rc)
-		rc = spawn(thread);
+		rc = -thread_spawn(&thread->thread, run, thread);
 	if (!rc)
 		return thread;
 	free(thread);

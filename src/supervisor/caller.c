@@ -73,7 +73,7 @@ int caller_get_fd(struct caller *c, int fd)
 
 	if (!program)
 		return -ESRCH;
-	r = pidfd_getfd(program->pidfd, fd, 0);
+	r = pidfd_getfd(program_pidfd(c->sv, program, c->tid), fd, 0);
 	return r < 0 ? -errno : r;
 }
 
@@ -106,7 +106,11 @@ int caller_get_tracked(struct caller *c, int fd, struct tracked **out)
 	if (r)
 		return r;
 	*out = files_find(c->sv, st.st_dev, st.st_ino);
-	return *out ? 0 : -ENOENT;
+	if (!*out)
+		return -ENOENT;
+	/* Nothing is open, as far as the locks tell: a program that has dropped them has closed the
+	 * file. */
+	return cds_list_empty(&(*out)->opens) ? -EBADF : 0;
 }
 
 int caller_add_fd(struct caller *c, int fd, bool cloexec)
@@ -192,13 +196,26 @@ static struct iommu_mm *task_mm(struct vfio_task *task)
 	return program ? program_memory(c->sv, program, c->tid) : NULL;
 }
 
+/* Capabilities count in the user namespace that the supervisor is in, and not in one that the
+ * program has made. */
+static bool in_our_user_ns(struct caller *c)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", c->tid);
+	/* Without user namespaces there is one. */
+	return stat(path, &st) ||
+	       (st.st_dev == c->sv->user_ns_dev && st.st_ino == c->sv->user_ns_ino);
+}
+
 static bool task_capable(struct vfio_task *task, int cap)
 {
 	struct caller *c = to_caller(task);
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, c->tid };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
 
-	if (syscall(__NR_capget, &header, data))
+	if (!in_our_user_ns(c) || syscall(__NR_capget, &header, data))
 		return false;
 	return data[cap / 32].effective & BIT(cap % 32);
 }

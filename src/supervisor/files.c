@@ -15,10 +15,13 @@
 
 /*
  * The kernel reports a close just before it drops the locks of the description, and merges equal
- * reports. So after a report the file is looked at again for this long, at each notification and by
- * the loop's time-out.
+ * reports. So after a report the file is looked at again: at each notification and every few
+ * milliseconds at first, and then, for a closer that the scheduler has kept waiting, now and then.
  */
-#define RESCAN_NS 5000000ULL
+#define RESCAN_SOON_NS 10000000ULL
+#define RESCAN_SOON_MS 2
+#define RESCAN_LATE_NS 30000000000ULL
+#define RESCAN_LATE_MS 200
 
 static struct cds_list_head *bucket(struct cds_list_head *table, u64 key)
 {
@@ -143,10 +146,12 @@ void files_forget(struct supervisor *sv, struct vfio_file *file)
 void files_fini(struct supervisor *sv)
 {
 	struct config_watch *w, *wnext;
-	struct tracked *t, *next;
 
 	for (size_t i = 0; i < FILES_BUCKETS; i++) {
-		cds_list_for_each_entry_safe(t, next, &sv->by_ino[i], by_ino) {
+		/* A release may take other files with it. */
+		while (!cds_list_empty(&sv->by_ino[i])) {
+			struct tracked *t =
+				cds_list_first_entry(&sv->by_ino[i], struct tracked, by_ino);
 			struct vfio_file *file = t->file;
 			struct tracked_open *o;
 			unsigned int opens = 0;
@@ -179,7 +184,7 @@ static bool open_alive(const struct tracked *t, u64 byte)
 
 static void rescan_add(struct supervisor *sv, struct tracked *t)
 {
-	sv->rescan_until_ns = device_now_ns() + RESCAN_NS;
+	sv->closed_ns = device_now_ns();
 	if (t->rescan)
 		return;
 	t->rescan = true;
@@ -254,7 +259,7 @@ static void handle_event(struct supervisor *sv, const struct inotify_event *ev)
 
 static void rescan(struct supervisor *sv)
 {
-	bool last = device_now_ns() > sv->rescan_until_ns;
+	bool last = device_now_ns() > sv->closed_ns + RESCAN_LATE_NS;
 	struct cds_list_head keep;
 
 	CDS_INIT_LIST_HEAD(&keep);
@@ -262,6 +267,18 @@ static void rescan(struct supervisor *sv)
 		tracked_scan(sv, cds_list_first_entry(&sv->rescans, struct tracked, rescan_node),
 			     last ? NULL : &keep);
 	cds_list_splice(&keep, &sv->rescans);
+}
+
+bool files_unsettled(struct supervisor *sv)
+{
+	return !cds_list_empty(&sv->rescans) && device_now_ns() < sv->closed_ns + RESCAN_SOON_NS;
+}
+
+int files_timeout(struct supervisor *sv)
+{
+	if (cds_list_empty(&sv->rescans))
+		return -1;
+	return files_unsettled(sv) ? RESCAN_SOON_MS : RESCAN_LATE_MS;
 }
 
 void files_poll(struct supervisor *sv)
@@ -318,8 +335,9 @@ static int open_tracked(struct supervisor *sv, struct tracked *t, int open_flags
 	*byte = sv->next_byte++;
 	lock.l_start = *byte;
 	lock.l_type = (open_flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK;
+	/* A program may lock the file itself; what it gets then is its own doing. */
 	if (fcntl(fd, F_OFD_SETLK, &lock))
-		return -errno;
+		return errno == EAGAIN ? -EBUSY : -errno;
 	return steal_fd(&fd);
 }
 

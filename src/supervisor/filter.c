@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,10 +53,18 @@ static int add_rules(scmp_filter_ctx ctx)
 	const struct scmp_arg_cmp pos = SCMP_A3(SCMP_CMP_GE, REGION_FIRST_OFFSET);
 	const struct scmp_arg_cmp map = SCMP_A5(SCMP_CMP_GE, REGION_FIRST_OFFSET);
 	const struct scmp_arg_cmp set = SCMP_A0(SCMP_CMP_EQ, RLIMIT_MEMLOCK);
+	/*
+	 * A page fault that a program handles itself could keep whoever reads its memory waiting
+	 * for ever. As with Linux's default for ordinary users, it may handle those of its own
+	 * only.
+	 */
+	const struct scmp_arg_cmp uffd = SCMP_A0(SCMP_CMP_MASKED_EQ, UFFD_USER_MODE_ONLY, 0);
 	const struct scmp_arg_cmp prlimit = SCMP_A1(SCMP_CMP_EQ, RLIMIT_MEMLOCK);
 	int r;
 
 	r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, __NR_ioctl, 1, &type);
+	if (!r)
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), __NR_userfaultfd, 1, &uffd);
 	if (!r)
 		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, __NR_setrlimit, 1, &set);
 	if (!r)

@@ -32,10 +32,16 @@ struct injection {
  */
 static int wait_stop(struct injection *in, int restart)
 {
+	siginfo_t info;
 	int status;
 
 	for (;;) {
-		if (waitpid(in->tid, &status, __WALL) != in->tid || !WIFSTOPPED(status))
+		/* An end is not ours to take: mmio_wait_child(). */
+		if (waitid(P_PID, in->tid, &info, WSTOPPED | WEXITED | WNOWAIT | __WALL) ||
+		    info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
+		    info.si_code == CLD_DUMPED)
+			return -ESRCH;
+		if (waitpid(in->tid, &status, __WALL | WNOHANG) != in->tid || !WIFSTOPPED(status))
 			return -ESRCH;
 		if (status >> 16 || WSTOPSIG(status) == (SIGTRAP | 0x80))
 			return 0;

@@ -62,6 +62,11 @@ void files_fini(struct supervisor *sv);
 /* Handles what inotify has to say, and looks again at files of which more may be closed. Before
  * each notification is answered. */
 void files_poll(struct supervisor *sv);
+/* Whether a close may have been reported that is not complete: files_poll() before the next
+ * notification. */
+bool files_unsettled(struct supervisor *sv);
+/* After how many milliseconds to call files_poll() in any case; -1: never. */
+int files_timeout(struct supervisor *sv);
 struct tracked *files_find(struct supervisor *sv, dev_t dev, ino_t ino);
 /* For vfio_core_ops. */
 void files_forget(struct supervisor *sv, struct vfio_file *file);
@@ -108,10 +113,13 @@ struct program *program_peek(struct supervisor *sv, pid_t tid);
 struct iommu_mm *program_memory(struct supervisor *sv, struct program *program, pid_t tid);
 /* Thread @tid is about to execve: its memory may be replaced. */
 void program_will_exec(struct supervisor *sv, pid_t tid);
-/* Pages that its DMA mappings lock. */
 /* The mapping at @addr of @program; -errno. */
 int program_vma(struct supervisor *sv, struct program *program, pid_t tid, u64 addr,
 		struct vma *vma);
+/* A pidfd of the process by which descriptors of thread @tid are had: threads may have tables of
+ * their own. Borrowed. */
+int program_pidfd(struct supervisor *sv, struct program *program, pid_t tid);
+/* Pages that its DMA mappings lock. */
 u64 program_locked_pages(const struct program *program);
 void programs_fini(struct supervisor *sv);
 
@@ -141,6 +149,7 @@ struct caller {
 	const struct seccomp_notif *req;
 	pid_t tid;
 	struct program *program; /* once needed */
+	u64 received_ns;	 /* when the notification came, if it is tried again; else 0 */
 	/* What was last copied in, to tell whether an answer changes anything. */
 	u64 in_va;
 	size_t in_len;
@@ -150,8 +159,10 @@ struct caller {
 /* What happens to a notification. Values >= 0 and > -4096 are what the system call returns; this
  * lets the kernel perform it. */
 #define REPLY_CONTINUE (-100000L)
-/* The answer comes later, or never; see supervisor_reply(). */
+/* The handler has answered. */
 #define REPLY_LATER (-100001L)
+/* To be tried again soon, while ->retry_until_ns is not over; see supervisor.c. */
+#define REPLY_RETRY (-100002L)
 
 extern const struct vfio_task_ops caller_ops;
 /* The file of ours at @fd: -EBADF, -ENOENT as vfio_task_ops.get_file. */
@@ -213,9 +224,12 @@ struct supervisor {
 	int child_status; /* exit status, if child_signal is 0 */
 	int child_signal;
 	bool memlock_exceeded;
-	unsigned int unbinding; /* unbinds that wait for the program to close the device */
-	u64 asked_ns;		/* when it was last asked to */
-	char dir[PATH_MAX];	/* of the tree */
+	dev_t user_ns_dev; /* the user namespace in which capabilities count */
+	ino_t user_ns_ino;
+	struct cds_list_head retries; /* struct retry of supervisor.c */
+	unsigned int unbinding;	      /* unbinds that wait for the program to close the device */
+	u64 asked_ns;		      /* when it was last asked to */
+	char dir[PATH_MAX];	      /* of the tree */
 	size_t dir_len;
 	struct mmio *mmio;
 	unsigned int mmio_files; /* device files that it knows */
@@ -226,7 +240,7 @@ struct supervisor {
 	struct cds_list_head by_ino[FILES_BUCKETS]; /* struct tracked */
 	struct cds_list_head by_wd[FILES_BUCKETS];
 	struct cds_list_head rescans;
-	u64 rescan_until_ns;
+	u64 closed_ns;		      /* when inotify last reported a close */
 	struct cds_list_head configs; /* struct config_watch */
 
 	struct cds_list_head programs;
@@ -234,6 +248,7 @@ struct supervisor {
 	struct {
 		pid_t tid;
 		struct program *program;
+		int pidfd; /* of the thread, or 0 */
 	} slots[PROGRAM_SLOTS];
 
 	struct cds_list_head backings; /* struct shared_backing */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "supervisor/mmio_internal.h"
 
 #define POLL_MIN_NS 1000000L
@@ -236,15 +237,10 @@ static int set_signals(void)
 
 static int start_thread(struct mmio *mmio)
 {
-	sigset_t all, old;
-	int err;
+	int err = thread_spawn(&mmio->thread, tracing_thread, mmio);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&mmio->thread, NULL, tracing_thread, mmio);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
-		return err;
+		return -err;
 	pthread_mutex_lock(&mmio->lock);
 	while (!mmio->tid)
 		pthread_cond_wait(&mmio->done, &mmio->lock);

@@ -5,7 +5,6 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +26,7 @@
 #endif
 
 /* How long the memory of a program that has ended may be in use by our threads. */
-#define ENDING_MS 50
+#define ENDING_NS 50000000ULL
 
 /* Whether the caller may access, for @want (R_OK, W_OK, X_OK), a file of the given mode and owners.
  */
@@ -61,15 +60,11 @@ static int wanted(u64 flags)
  */
 static int open_group(struct caller *c, unsigned int group, struct vfio_file **file)
 {
-	struct supervisor *sv = c->sv;
-	struct pollfd closes = { .fd = sv->inotify, .events = POLLIN };
-	int r;
+	u64 now = device_now_ns(), since = c->received_ns ? c->received_ns : now;
+	int r = vfio_group_open(host_vfio(c->sv->host), group, file);
 
-	while ((r = vfio_group_open(host_vfio(sv->host), group, file)) == -EBUSY &&
-	       device_now_ns() < sv->ended_ns + ENDING_MS * 1000000ULL) {
-		poll(&closes, 1, 1);
-		files_poll(sv);
-	}
+	if (r == -EBUSY && now < c->sv->ended_ns + ENDING_NS && now < since + ENDING_NS)
+		return REPLY_RETRY;
 	return r;
 }
 

@@ -3,18 +3,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 #include "base/cleanup.h"
 #include "supervisor/internal.h"
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
 
 /*
  * The memory of a process. process_vm_readv() is fast, but follows the process through an exec;
@@ -118,6 +125,31 @@ static const struct iommu_mm_ops mm_ops = {
 	.free = mm_free,
 };
 
+/*
+ * Whether @mm is still the memory of thread @tid, which may have called exec: the kernel gives each
+ * program sixteen random bytes at an address of their own.
+ */
+static bool mm_is_of(const struct program_mm *mm, pid_t tid)
+{
+	cleanup_fd int fd = -1;
+	u64 aux[2], ours[2], theirs[2];
+	struct iovec local = { theirs, sizeof(theirs) }, remote = { NULL, sizeof(theirs) };
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	while (!remote.iov_base && read(fd, aux, sizeof(aux)) == sizeof(aux) && aux[0] != AT_NULL) {
+		if (aux[0] == AT_RANDOM)
+			remote.iov_base = (void *)aux[1];
+	}
+	return remote.iov_base &&
+	       pread(mm->mem_fd, ours, sizeof(ours), (off_t)remote.iov_base) == sizeof(ours) &&
+	       process_vm_readv(tid, &local, 1, &remote, 1, 0) == sizeof(theirs) &&
+	       !memcmp(ours, theirs, sizeof(ours));
+}
+
 static struct program_mm *mm_new(struct supervisor *sv, pid_t tgid, pid_t tid)
 {
 	cleanup_fd int mem = -1, maps = -1;
@@ -147,26 +179,48 @@ static void program_drop_mm(struct program *program)
 {
 	if (!program->mm)
 		return;
-	atomic_store_explicit(&program->mm->exec_pending, true, memory_order_release);
+	/* A process that shares it goes on with it. */
+	if (program->mm->tgid == program->tgid)
+		atomic_store_explicit(&program->mm->exec_pending, true, memory_order_release);
 	iommu_mm_put(&program->mm->base);
 	program->mm = NULL;
 }
 
+/* The thread has called exec since: its memory may be another. */
+static void program_check_exec(struct program *program, pid_t tid)
+{
+	if (program->mm && !mm_is_of(program->mm, tid))
+		program_drop_mm(program);
+	if (program->exec_tid != tid)
+		return;
+	program->exec_tid = 0;
+	/* It failed. */
+	if (program->mm)
+		atomic_store_explicit(&program->mm->exec_pending, false, memory_order_release);
+}
+
+/* The memory of a process that shares it with thread @tid (CLONE_VM without CLONE_THREAD, vfork),
+ * known already. */
+static struct program_mm *mm_shared(struct supervisor *sv, const struct program *program, pid_t tid)
+{
+	struct program *p;
+
+	cds_list_for_each_entry(p, &sv->programs, node) {
+		if (p == program || !p->mm || p->exec_tid ||
+		    syscall(__NR_kcmp, p->tgid, tid, KCMP_VM, 0, 0))
+			continue;
+		iommu_mm_get(&p->mm->base);
+		return p->mm;
+	}
+	return NULL;
+}
+
 struct iommu_mm *program_memory(struct supervisor *sv, struct program *program, pid_t tid)
 {
-	char byte;
-
-	if (program->mm && program->exec_tid) {
-		/* 0: the memory is gone. A thread that called exec and comes back with the same
-		 * memory failed. */
-		if (!pread(program->mm->mem_fd, &byte, 1, 0))
-			program_drop_mm(program);
-		else if (program->exec_tid == tid)
-			atomic_store_explicit(&program->mm->exec_pending, false,
-					      memory_order_release);
-		if (program->exec_tid == tid)
-			program->exec_tid = 0;
-	}
+	if (program->exec_tid)
+		program_check_exec(program, tid);
+	if (!program->mm)
+		program->mm = mm_shared(sv, program, tid);
 	if (!program->mm)
 		program->mm = mm_new(sv, program->tgid, tid);
 	return program->mm ? &program->mm->base : NULL;
@@ -186,20 +240,42 @@ u64 program_locked_pages(const struct program *program)
 
 void program_will_exec(struct supervisor *sv, pid_t tid)
 {
-	struct program *program = program_peek(sv, tid);
+	struct program *program;
 
+	/* Any thread may call it, also one that has made no call that we know of. */
+	program = cds_list_empty(&sv->programs) ? NULL : program_find(sv, tid);
 	if (!program)
 		return;
 	program->exec_tid = tid;
-	if (program->mm)
+	if (program->mm && program->mm->tgid == program->tgid)
 		atomic_store_explicit(&program->mm->exec_pending, true, memory_order_release);
+}
+
+static void slot_clear(struct supervisor *sv, size_t i)
+{
+	if (sv->slots[i].pidfd > 0)
+		close(sv->slots[i].pidfd);
+	sv->slots[i].pidfd = 0;
+	sv->slots[i].program = NULL;
+}
+
+int program_pidfd(struct supervisor *sv, struct program *program, pid_t tid)
+{
+	size_t i = tid % PROGRAM_SLOTS;
+
+	if (tid == program->tgid || sv->slots[i].program != program || sv->slots[i].tid != tid)
+		return program->pidfd;
+	/* From Linux 6.9 on; before, threads are taken to share a table with their leader. */
+	if (!sv->slots[i].pidfd)
+		sv->slots[i].pidfd = pidfd_open(tid, PIDFD_THREAD);
+	return sv->slots[i].pidfd > 0 ? sv->slots[i].pidfd : program->pidfd;
 }
 
 static void program_free(struct supervisor *sv, struct program *program)
 {
 	for (size_t i = 0; i < PROGRAM_SLOTS; i++) {
 		if (sv->slots[i].program == program)
-			sv->slots[i].program = NULL;
+			slot_clear(sv, i);
 	}
 	program_drop_mm(program);
 	cds_list_del(&program->node);
@@ -277,6 +353,7 @@ struct program *program_find(struct supervisor *sv, pid_t tid)
 		program = program_new(sv, tgid);
 	if (!program)
 		return NULL;
+	slot_clear(sv, tid % PROGRAM_SLOTS);
 	sv->slots[tid % PROGRAM_SLOTS].tid = tid;
 	sv->slots[tid % PROGRAM_SLOTS].program = program;
 	return program;

@@ -34,8 +34,7 @@
 #include "supervisor/treedir.h"
 
 #define MAX_EVENTS 16
-/* While closed files are looked at again; see files.c. */
-#define RESCAN_MS 2
+#define RETRY_MS 1
 #define REQUEST_MS 1000
 
 void supervisor_message(struct supervisor *sv, const char *format, ...)
@@ -77,15 +76,58 @@ void supervisor_reply(struct supervisor *sv, u64 id, long result)
 	send_reply(sv, id, result);
 }
 
+/* A call that is tried again until it has an answer. */
+struct retry {
+	struct cds_list_head node;
+	struct seccomp_notif req;
+	u64 received_ns;
+};
+
+static long handle_call(struct supervisor *sv, const struct seccomp_notif *req, u64 received_ns)
+{
+	struct caller c = { .task.ops = &caller_ops,
+			    .sv = sv,
+			    .req = req,
+			    .tid = req->pid,
+			    .received_ns = received_ns };
+
+	return syscall_handle(&c);
+}
+
+static long retry_later(struct supervisor *sv, const struct seccomp_notif *req)
+{
+	struct retry *retry = malloc(sizeof(*retry));
+
+	if (!retry)
+		return -EBUSY;
+	*retry = (struct retry){ .req = *req, .received_ns = device_now_ns() };
+	cds_list_add_tail(&retry->node, &sv->retries);
+	return REPLY_LATER;
+}
+
+static void handle_retries(struct supervisor *sv)
+{
+	struct retry *retry, *next;
+
+	cds_list_for_each_entry_safe(retry, next, &sv->retries, node) {
+		long reply = handle_call(sv, &retry->req, retry->received_ns);
+
+		if (reply == REPLY_RETRY)
+			continue;
+		if (reply != REPLY_LATER)
+			send_reply(sv, retry->req.id, reply);
+		cds_list_del(&retry->node);
+		free(retry);
+	}
+}
+
 static void handle_notification(struct supervisor *sv)
 {
 	struct seccomp_notif req = {};
-	struct caller c = { .task.ops = &caller_ops, .sv = sv, .req = &req };
 	long reply;
 
 	if (ioctl(sv->listener, SECCOMP_IOCTL_NOTIF_RECV, &req))
 		return;
-	c.tid = req.pid;
 	/*
 	 * What a thread closed before its call was reported together with the call that ended the
 	 * wait. Unless that was another's, who was killed meanwhile: then the kernel's numbers,
@@ -94,7 +136,9 @@ static void handle_notification(struct supervisor *sv)
 	if (req.id != sv->last_id + 1)
 		files_poll(sv);
 	sv->last_id = req.id;
-	reply = syscall_handle(&c);
+	reply = handle_call(sv, &req, 0);
+	if (reply == REPLY_RETRY)
+		reply = retry_later(sv, &req);
 	if (reply != REPLY_LATER)
 		send_reply(sv, req.id, reply);
 }
@@ -151,9 +195,11 @@ static void handle_signals(struct supervisor *sv)
 /* How long the loop may sleep. */
 static int loop_timeout(struct supervisor *sv)
 {
-	if (!cds_list_empty(&sv->rescans))
-		return RESCAN_MS;
-	return sv->unbinding ? REQUEST_MS : -1;
+	int timeout = files_timeout(sv);
+
+	if (!cds_list_empty(&sv->retries))
+		return RETRY_MS;
+	return timeout < 0 && sv->unbinding ? REQUEST_MS : timeout;
 }
 
 /* A program that holds a device that shall go is asked for it each second, as Linux does. */
@@ -179,7 +225,8 @@ static int loop(struct supervisor *sv, struct watch *listener, struct watch *sig
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (!n)
+		/* A full batch may have left inotify out. */
+		if (!n || n == MAX_EVENTS)
 			files_poll(sv);
 		repeat_requests(sv);
 		for (int i = 0; i < n; i++) {
@@ -198,10 +245,11 @@ static int loop(struct supervisor *sv, struct watch *listener, struct watch *sig
 				w->ready(sv, w, events[i].events);
 			}
 		}
+		if (!cds_list_empty(&sv->retries))
+			handle_retries(sv);
 		if (!notified)
 			continue;
-		/* What was reported may have been incomplete: files.c. */
-		if (!cds_list_empty(&sv->rescans))
+		if (files_unsettled(sv))
 			files_poll(sv);
 		handle_notification(sv);
 	}
@@ -293,6 +341,7 @@ static int set_up(struct supervisor *sv, struct start *start, char **error)
 {
 	static const struct mmio_ops mmio_ops = { .report = mmio_report };
 	struct rlimit files;
+	struct stat ns;
 	int r;
 
 	/* Each container, group and device that programs have open takes a descriptor of ours. */
@@ -300,6 +349,10 @@ static int set_up(struct supervisor *sv, struct start *start, char **error)
 		files = start->files;
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (!stat("/proc/self/ns/user", &ns)) {
+		sv->user_ns_dev = ns.st_dev;
+		sv->user_ns_ino = ns.st_ino;
 	}
 	r = iommu_dma_init();
 	if (!r)
@@ -324,7 +377,11 @@ static int set_up(struct supervisor *sv, struct start *start, char **error)
 
 static void tear_down(struct supervisor *sv)
 {
+	struct retry *retry, *next;
+
 	programs_fini(sv);
+	cds_list_for_each_entry_safe(retry, next, &sv->retries, node)
+		free(retry);
 	if (sv->inotify >= 0)
 		files_fini(sv);
 	if (sv->mmio)
@@ -419,6 +476,7 @@ int supervisor_run(const struct supervisor_options *options, struct supervisor_r
 	sv->listener = sv->epoll = sv->inotify = sv->signals = -1;
 	CDS_INIT_LIST_HEAD(&sv->programs);
 	CDS_INIT_LIST_HEAD(&sv->backings);
+	CDS_INIT_LIST_HEAD(&sv->retries);
 	r = host_config_is_empty(options->config) ? run_plain(sv, result, error)
 						  : run(sv, result, error);
 	if (r && !*error &&

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -25,6 +26,9 @@ void treedir_remove(const char *path)
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* A directory is made before it is locked. */
+#define STALE_SECONDS 10
+
 /* The directories of this user that no process has locked. */
 static void remove_stale(const char *base, const char *prefix)
 {
@@ -34,12 +38,14 @@ static void remove_stale(const char *base, const char *prefix)
 	while (dir && (e = readdir(dir))) {
 		cleanup_fd int fd = -1;
 		char path[PATH_MAX];
+		struct stat st;
 
 		if (strncmp(e->d_name, prefix, strlen(prefix)) ||
 		    snprintf(path, sizeof(path), "%s/%s", base, e->d_name) >= PATH_MAX)
 			continue;
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+		if (fd >= 0 && !fstat(fd, &st) && st.st_uid == geteuid() &&
+		    st.st_ctim.tv_sec + STALE_SECONDS < time(NULL) && !flock(fd, LOCK_EX | LOCK_NB))
 			treedir_remove(path);
 	}
 }

@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -23,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "vfio/vfio_pci.h"
 
 #define SIGNALLER_RING 64L /* completions that may wait to be reaped */
@@ -177,7 +177,6 @@ static int watch_start(struct vfio_pci_watch *watch)
 {
 	cleanup_fd int epfd = -1;
 	cleanup_fd int stop = -1;
-	sigset_t all, old;
 	int ret;
 
 	if (watch->epfd >= 0)
@@ -188,10 +187,7 @@ static int watch_start(struct vfio_pci_watch *watch)
 		return -ENOMEM;
 	watch->epfd = epfd;
 	watch->stop = stop;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&watch->thread, NULL, watch_thread, watch);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ret = thread_spawn(&watch->thread, watch_thread, watch);
 	if (ret) {
 		watch->epfd = -1;
 		watch->stop = -1;
