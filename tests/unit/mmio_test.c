@@ -823,27 +823,41 @@ static void test_detach(void **state)
 	expect_exit(pid, CLD_EXITED, 0);
 }
 
+static char state_of(pid_t pid)
+{
+	char path[64], text[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return *(strrchr(text, ')') + 2);
+}
+
+/* Waits for a state of two spellings; what it is in the end. */
+static char wait_for_state(pid_t pid, char a, char b)
+{
+	for (int i = 0; i < 2000 && state_of(pid) != a && state_of(pid) != b; i++)
+		usleep(1000);
+	return state_of(pid);
+}
+
 /* A stopped program is let go and stays stopped. */
 static void test_detach_stopped(void **state)
 {
 	pid_t pid = start(body_spin);
-	char path[64], text[64] = "";
-	int fd;
 
 	assert_int_equal(mmio_attach(mmio, pid), 0);
 	go(1);
 	usleep(5000);
 	kill(pid, SIGSTOP);
-	usleep(20000);
+	wait_for_state(pid, 't', 'T');
 	mmio_detach_all(mmio);
 	for (int i = 0; i < 1000 && tracer_of(pid); i++)
 		usleep(1000);
 	assert_int_equal(tracer_of(pid), 0);
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	assert_int_equal(*(strrchr(text, ')') + 2), 'T');
+	assert_int_equal(wait_for_state(pid, 'T', 'T'), 'T');
 	assert_int_equal(mmio_attach(mmio, pid), 0);
 	kill(pid, SIGCONT);
 	usleep(10000);
