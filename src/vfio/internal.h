@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the files of this folder share. Everything belongs to the control thread. */
+/*
+ * What the files of this folder share. Everything belongs to the control thread, but for what a
+ * device's watcher thread does to its interrupts and BARs under the watch's lock
+ * (vfio_pci_eventfd.c).
+ */
 #ifndef VFIO_INTERNAL_H
 #define VFIO_INTERNAL_H
 
