@@ -135,6 +135,7 @@ int main(void)
 	CDS_INIT_LIST_HEAD(&sv->programs);
 	CDS_INIT_LIST_HEAD(&sv->backings);
 	sv->epoll = epoll_create1(0);
+	strcpy(sv->dir, "/"); /* no tree */
 	if (files_init(sv) || iommu_dma_init())
 		die("set-up");
 	program = program_find(sv, pid);
