@@ -583,6 +583,12 @@ static void test_paths(void **state)
 	assert_path("/sys/dev/char/1:3", HOST_PATH_REAL);
 	assert_path("/sys/class/misc", HOST_PATH_TREE);
 	assert_path("/sys/class/net", HOST_PATH_REAL);
+	assert_path("/run", HOST_PATH_REAL);
+	assert_path("/run/lock", HOST_PATH_REAL);
+	assert_path("/running", HOST_PATH_REAL);
+	assert_path("/run/modprobe.d", HOST_PATH_TREE);
+	assert_path("/run/modprobe.d/other.conf", HOST_PATH_REAL);
+	assert_path("/run/modprobe.d/uvfio.conf", HOST_PATH_TREE);
 	assert_int_equal(host_path(host, "/dev/vfio/vfio", &node), HOST_PATH_NODE);
 	assert_int_equal(node.kind, HOST_NODE_CONTAINER);
 	assert_int_equal(node.mode, S_IFCHR | 0666);
@@ -599,6 +605,26 @@ static void test_paths(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 	snprintf(path, sizeof(path), "%s/sys/module/kernel", dir);
 	assert_int_equal(access(path, F_OK), 0);
+}
+
+static void test_attribute_kinds(void **state)
+{
+	static const struct {
+		const char *path;
+		enum host_attr_kind kind;
+	} cases[] = {
+		{ "/sys/devices/pci0000:00/0000:00:01.0/vendor", HOST_ATTR_TEXT },
+		{ "/sys/devices/pci0000:00/0000:00:01.0/resource", HOST_ATTR_TEXT },
+		{ "/sys/devices/pci0000:00/0000:00:01.0/config", HOST_ATTR_BINARY },
+		{ "/sys/devices/pci0000:00/0000:00:01.0/rom", HOST_ATTR_REGISTERS },
+		{ "/sys/devices/pci0000:00/0000:00:01.0/resource0", HOST_ATTR_REGISTERS },
+		{ "/sys/devices/pci0000:00/0000:00:01.0/resource2_wc", HOST_ATTR_REGISTERS },
+		{ "/sys/bus/pci/resource_alignment", HOST_ATTR_TEXT },
+		{ "/sys/kernel/config", HOST_ATTR_TEXT },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(host_attr_kind(cases[i].path), cases[i].kind);
 }
 
 static void test_keep_host_pci(void **state)
@@ -854,12 +880,18 @@ static void test_config_sealed(void **state)
 {
 	static const char path[] = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/config";
 	cleanup_free char *full = NULL;
+	char found[128];
 	struct stat st;
 
 	add("edu");
 	build();
 	assert_int_equal(ftruncate(host_config_fd(host, path), 0), -1);
 	assert_int_equal(fstat(host_config_fd(host, path), &st), 0);
+	assert_int_equal(host_config_path(host, st.st_ino, found, sizeof(found)), 0);
+	assert_string_equal(found, path);
+	assert_int_equal(host_config_path(host, st.st_ino + 1000000, found, sizeof(found)),
+			 -ENOENT);
+	assert_int_equal(host_config_path(host, st.st_ino, found, 10), -ENOENT);
 	assert_int_equal(st.st_size, 256);
 	assert_true(asprintf(&full, "%s%s", dir, path) > 0);
 	assert_int_equal(stat(full, &st), 0);
@@ -918,6 +950,7 @@ int main(void)
 		TEST(test_addresses_consistent),
 		TEST(test_links),
 		TEST(test_paths),
+		TEST(test_attribute_kinds),
 		TEST(test_keep_host_pci),
 		TEST(test_normalize),
 		TEST(test_attr_values),
