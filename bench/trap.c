@@ -239,9 +239,7 @@ static void compare_start(const char *uvfio, const char *options)
 int main(int argc, char **argv)
 {
 	double floor[BENCH_ROUNDS], version[BENCH_ROUNDS], map[BENCH_ROUNDS], unmap[BENCH_ROUNDS];
-	double plain[BENCH_ROUNDS], under[BENCH_ROUNDS], bare[STARTS], started[STARTS],
-		more[STARTS];
-	char command[600];
+	double plain[BENCH_ROUNDS], under[BENCH_ROUNDS];
 
 	if (argc == 3 && !strcmp(argv[1], "--client"))
 		return client(argv[2]);
