@@ -45,17 +45,19 @@ void mmio_forget_maps(struct mmio *mmio, pid_t tgid)
 	}
 }
 
-static int open_maps(pid_t tgid)
+/* Through a thread that lives: a leader that has ended shows no memory. */
+static int open_maps(pid_t tid)
 {
 	char path[40];
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", tgid);
+	snprintf(path, sizeof(path), "/proc/%d/maps", tid);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* Borrowed, or -1. */
-static int maps_fd(struct mmio *mmio, pid_t tgid)
+static int maps_fd(struct mmio *mmio, const struct tracee *tracee)
 {
+	pid_t tgid = tracee->tgid;
 	struct mmio_maps *slot = &mmio->maps[0];
 
 	for (size_t i = 0; i < MMIO_MAPS_CACHE; i++) {
@@ -70,7 +72,7 @@ static int maps_fd(struct mmio *mmio, pid_t tgid)
 	}
 	if (slot->tgid)
 		mmio_forget_maps(mmio, slot->tgid);
-	slot->fd = open_maps(tgid);
+	slot->fd = open_maps(tracee->tid);
 	if (slot->fd < 0)
 		return -1;
 	slot->tgid = tgid;
@@ -96,7 +98,7 @@ static int query(int fd, u64 va, struct mapping *map)
 }
 
 /* For kernels before 6.11. */
-static int parse_maps(pid_t tgid, u64 va, struct mapping *map)
+static int parse_maps(pid_t tid, u64 va, struct mapping *map)
 {
 	cleanup_file FILE *f = NULL;
 	cleanup_free char *line = NULL;
@@ -105,7 +107,7 @@ static int parse_maps(pid_t tgid, u64 va, struct mapping *map)
 	char path[40], prot[5];
 	size_t size = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", tgid);
+	snprintf(path, sizeof(path), "/proc/%d/maps", tid);
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
@@ -128,13 +130,13 @@ static int parse_maps(pid_t tgid, u64 va, struct mapping *map)
 	return -ENOENT;
 }
 
-static int ask_kernel(struct mmio *mmio, pid_t tgid, u64 va, struct mapping *map)
+static int ask_kernel(struct mmio *mmio, const struct tracee *tracee, u64 va, struct mapping *map)
 {
 	int fd, err = -ENOTTY;
 
 	/* A second try: the file may belong to an address space that the process has left. */
 	for (int i = 0; i < 2 && !mmio->no_query; i++) {
-		fd = maps_fd(mmio, tgid);
+		fd = maps_fd(mmio, tracee);
 		if (fd < 0)
 			return -errno;
 		err = query(fd, va, map);
@@ -142,12 +144,12 @@ static int ask_kernel(struct mmio *mmio, pid_t tgid, u64 va, struct mapping *map
 			return 0;
 		if (err == -ENOTTY || err == -EINVAL)
 			break;
-		mmio_forget_maps(mmio, tgid);
+		mmio_forget_maps(mmio, tracee->tgid);
 	}
 	if (err != -ENOTTY)
 		return err;
 	mmio->no_query = true;
-	return parse_maps(tgid, va, map);
+	return parse_maps(tracee->tid, va, map);
 }
 
 static int lookup(struct mmio *mmio, struct tracee *tracee, u64 va, struct mapping *map)
@@ -161,7 +163,7 @@ static int lookup(struct mmio *mmio, struct tracee *tracee, u64 va, struct mappi
 			return err;
 		tracee->tgid = status.tgid;
 	}
-	err = ask_kernel(mmio, tracee->tgid, va, map);
+	err = ask_kernel(mmio, tracee, va, map);
 	if (err) {
 		*map = (struct mapping){ .start = va, .end = va + 1 };
 		return err;
