@@ -67,6 +67,8 @@ static void __attribute__((noreturn)) child(const struct start *start, int sock,
 		close(fd);
 	}
 	setrlimit(RLIMIT_NOFILE, &start->files);
+	if (start->chld == SIG_IGN)
+		signal(SIGCHLD, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &start->signals, NULL);
 	execvp(start->argv[0], start->argv);
 	error = errno;

@@ -12,6 +12,7 @@ struct start {
 	char *const *argv;
 	struct sock_fprog filter; /* of length 0: none, and no listener */
 	sigset_t signals;	  /* the mask that the program shall have */
+	void (*chld)(int);	  /* SIGCHLD as the program shall find it, if that is SIG_IGN */
 	struct rlimit files;	  /* the limit that it shall have */
 	pid_t pid;		  /* out */
 	int listener;		  /* out; the caller's */

@@ -37,6 +37,14 @@
 #define RETRY_MS 1
 #define REQUEST_MS 1000
 
+/* What a run changes of this process, as it was; there is one run at a time. */
+static struct {
+	struct sigaction chld;
+	sigset_t signals;
+	struct rlimit files; /* all zero: not changed */
+	bool orphans;	     /* they did not come to this process */
+} before;
+
 void supervisor_message(struct supervisor *sv, const char *format, ...)
 {
 	cleanup_free char *line = NULL;
@@ -303,8 +311,11 @@ static int take_signals(struct supervisor *sv, sigset_t *old)
 	sigaddset(&set, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++)
 		sigaddset(&set, forwarded[i]);
-	if (sigprocmask(SIG_BLOCK, &set, old))
+	/* A child whose parent ignores SIGCHLD leaves no status. */
+	if (sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, &before.chld) ||
+	    sigprocmask(SIG_BLOCK, &set, old))
 		return -errno;
+	before.signals = *old;
 	sv->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return sv->signals < 0 ? -errno : 0;
 }
@@ -346,7 +357,7 @@ static int set_up(struct supervisor *sv, struct start *start, char **error)
 
 	/* Each container, group and device that programs have open takes a descriptor of ours. */
 	if (!getrlimit(RLIMIT_NOFILE, &start->files)) {
-		files = start->files;
+		files = before.files = start->files;
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
@@ -375,6 +386,23 @@ static int set_up(struct supervisor *sv, struct start *start, char **error)
 	return sv->epoll < 0 ? -errno : 0;
 }
 
+/* The process as it was before the run. */
+static void give_back(struct supervisor *sv)
+{
+	if (sv->signals >= 0) {
+		/* What has come for the program meanwhile is not for the caller. */
+		handle_signals(sv);
+		close(sv->signals);
+		sigaction(SIGCHLD, &before.chld, NULL);
+		sigprocmask(SIG_SETMASK, &before.signals, NULL);
+	}
+	if (before.files.rlim_max)
+		setrlimit(RLIMIT_NOFILE, &before.files);
+	if (before.orphans)
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+	memset(&before, 0, sizeof(before));
+}
+
 static void tear_down(struct supervisor *sv)
 {
 	struct retry *retry, *next;
@@ -390,8 +418,7 @@ static void tear_down(struct supervisor *sv)
 		host_free(sv->host);
 	if (sv->dir_len)
 		treedir_remove(sv->dir);
-	if (sv->signals >= 0)
-		close(sv->signals);
+	give_back(sv);
 	if (sv->epoll >= 0)
 		close(sv->epoll);
 	if (sv->listener >= 0)
@@ -408,6 +435,7 @@ static int run_plain(struct supervisor *sv, struct supervisor_result *result, ch
 	if (getrlimit(RLIMIT_NOFILE, &start.files))
 		return -errno;
 	r = take_signals(sv, &start.signals);
+	start.chld = before.chld.sa_handler;
 	if (!r)
 		r = start_program(&start, error);
 	if (r)
@@ -428,7 +456,7 @@ static int run(struct supervisor *sv, struct supervisor_result *result, char **e
 {
 	struct watch listener = {}, signals = {}, closes = {};
 	struct start start = { .argv = sv->options->argv };
-	int r;
+	int r, subreaper;
 
 	r = set_up(sv, &start, error);
 	if (r)
@@ -436,8 +464,10 @@ static int run(struct supervisor *sv, struct supervisor_result *result, char **e
 	r = filter_build(&start.filter);
 	if (r)
 		return r;
+	before.orphans = !prctl(PR_GET_CHILD_SUBREAPER, &subreaper) && !subreaper;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r = take_signals(sv, &start.signals);
+	start.chld = before.chld.sa_handler;
 	if (!r)
 		r = start_program(&start, error);
 	filter_free(&start.filter);

@@ -40,8 +40,9 @@ struct supervisor_result {
 
 /*
  * Returns when the program and all its descendants have ended. 0 with *result; or -errno with
- * *error a malloc'ed line that says which piece is missing. Once in the life of a process: it takes
- * over SIGCHLD and the signals it forwards.
+ * *error a malloc'ed line that says which piece is missing. One at a time in a process, whose other
+ * children it would reap: meanwhile it takes over SIGCHLD, the signals it forwards, orphans and the
+ * soft limit of descriptors, and gives them back as they were.
  */
 int supervisor_run(const struct supervisor_options *options, struct supervisor_result *result,
 		   char **error);
