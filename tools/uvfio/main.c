@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/prop.h"
-#include "models/edu/edu.h"
-#include "uvfio.h"
-
-const struct device_model *const uvfio_models[] = { &edu_model, NULL };
+#include "tool.h"
+#include "uvfio/run.h"
 
 static const char help[] =
 	"Usage: uvfio run [OPTION...] -- PROGRAM [ARG...]\n"
@@ -31,12 +29,24 @@ static const char help[] =
 	"The exit status is PROGRAM's; a signal that ends it ends uvfio too. 125: uvfio itself\n"
 	"failed; 126: PROGRAM cannot be executed; 127: PROGRAM was not found.\n";
 
-void uvfio_help(void)
+void tool_help(void)
 {
 	fputs(help, stdout);
 }
 
-int uvfio_error(const char *format, ...)
+void tool_version(void)
+{
+	printf("uvfio %s\n", uvfio_version());
+}
+
+int tool_flush(void)
+{
+	return fflush(stdout) || ferror(stdout)
+		       ? tool_error("cannot write to standard output: %s", strerror(errno))
+		       : 0;
+}
+
+int tool_error(const char *format, ...)
 {
 	va_list ap;
 
@@ -45,7 +55,7 @@ int uvfio_error(const char *format, ...)
 	vfprintf(stderr, format, ap);
 	fputc('\n', stderr);
 	va_end(ap);
-	return EXIT_UVFIO;
+	return EXIT_TOOL;
 }
 
 int main(int argc, char **argv)
@@ -54,23 +64,23 @@ int main(int argc, char **argv)
 	const char *near;
 
 	if (argc < 2)
-		return uvfio_error(
+		return tool_error(
 			"no command given; try 'uvfio run -d edu -- PROGRAM' or 'uvfio --help'");
 	if (!strcmp(argv[1], "run"))
-		return uvfio_run(argc - 1, argv + 1);
+		return tool_run(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "models"))
-		return uvfio_list_models(argc - 1, argv + 1);
+		return tool_models(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-		uvfio_help();
-		return fflush(stdout) ? EXIT_UVFIO : 0;
+		tool_help();
+		return tool_flush();
 	}
 	if (!strcmp(argv[1], "--version")) {
-		puts("uvfio " UVFIO_VERSION);
-		return fflush(stdout) ? EXIT_UVFIO : 0;
+		tool_version();
+		return tool_flush();
 	}
-	near = suggest(argv[1], commands);
-	return near ? uvfio_error("unknown command '%s'; did you mean '%s'?", argv[1], near)
-		    : uvfio_error("unknown command '%s'; the commands are run and models, see "
-				  "'uvfio --help'",
-				  argv[1]);
+	near = uvfio_suggest(argv[1], commands);
+	return near ? tool_error("unknown command '%s'; did you mean '%s'?", argv[1], near)
+		    : tool_error("unknown command '%s'; the commands are run and models, see "
+				 "'uvfio --help'",
+				 argv[1]);
 }

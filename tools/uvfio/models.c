@@ -1,54 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-#include "base/cleanup.h"
-#include "host/host.h"
-#include "uvfio.h"
+#include "tool.h"
+#include "uvfio/run.h"
 
-static void print_props(const struct prop *props)
+static void print_model(const struct uvfio_model *model)
 {
-	for (const struct prop *p = props; p && p->name; p++) {
-		cleanup_free char *type = prop_type_text(p);
+	const struct uvfio_prop *prop;
 
-		printf("  %-16s %-12s %-10s %s\n", p->name, type ? type : "", p->def ? p->def : "-",
-		       p->help);
-	}
-}
-
-static void print_model(const struct device_model *model)
-{
-	printf("%s: %s\n\n", model->name, model->description);
+	printf("%s: %s\n\n", uvfio_model_name(model), uvfio_model_description(model));
 	printf("  %-16s %-12s %-10s %s\n", "property", "type", "default", "meaning");
-	print_props(model->props);
-	print_props(host_device_props());
+	for (size_t i = 0; (prop = uvfio_model_prop(model, i)); i++) {
+		const char *def = uvfio_prop_default(prop);
+		char *type = uvfio_prop_type(prop);
+
+		printf("  %-16s %-12s %-10s %s\n", uvfio_prop_name(prop), type ? type : "",
+		       def ? def : "-", uvfio_prop_help(prop));
+		free(type);
+	}
 }
 
 static int unknown_model(const char *name)
 {
+	const struct uvfio_model *model;
 	const char *near = NULL, *names[2] = { NULL, NULL };
 
-	for (size_t i = 0; uvfio_models[i] && !near; i++) {
-		names[0] = uvfio_models[i]->name;
-		near = suggest(name, names);
+	for (size_t i = 0; !near && (model = uvfio_model_get(i)); i++) {
+		names[0] = uvfio_model_name(model);
+		near = uvfio_suggest(name, names);
 	}
-	return near ? uvfio_error("unknown model '%s'; did you mean '%s'?", name, near)
-		    : uvfio_error("unknown model '%s'; 'uvfio models' lists them", name);
+	return near ? tool_error("unknown model '%s'; did you mean '%s'?", name, near)
+		    : tool_error("unknown model '%s'; 'uvfio models' lists them", name);
 }
 
-int uvfio_list_models(int argc, char **argv)
+int tool_models(int argc, char **argv)
 {
+	const struct uvfio_model *model;
+
 	if (argc > 2)
-		return uvfio_error("models takes one model at most, not '%s' too", argv[2]);
-	for (size_t i = 0; uvfio_models[i]; i++) {
-		if (argc == 1) {
-			printf("%-10s %s\n", uvfio_models[i]->name, uvfio_models[i]->description);
-		} else if (!strcmp(argv[1], uvfio_models[i]->name)) {
-			print_model(uvfio_models[i]);
-			return fflush(stdout) ? EXIT_UVFIO : 0;
-		}
+		return tool_error("models takes one model at most, not '%s' too", argv[2]);
+	if (argc == 2) {
+		if (argv[1][0] == '-')
+			return tool_error("models has no option '%s'; see 'uvfio --help'", argv[1]);
+		model = uvfio_model_find(argv[1]);
+		if (!model)
+			return unknown_model(argv[1]);
+		print_model(model);
+		return tool_flush();
 	}
-	if (argc == 1)
-		return fflush(stdout) ? EXIT_UVFIO : 0;
-	return unknown_model(argv[1]);
+	for (size_t i = 0; (model = uvfio_model_get(i)); i++)
+		printf("%-10s %s\n", uvfio_model_name(model), uvfio_model_description(model));
+	return tool_flush();
 }

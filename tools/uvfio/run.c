@@ -4,13 +4,13 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "iommu/fault.h"
-#include "supervisor/supervisor.h"
-#include "uvfio.h"
+#include "tool.h"
+#include "uvfio/run.h"
 
 /* As many failed DMAs are described one by one. */
 #define SUMMARY_FAULTS 10
@@ -39,86 +39,54 @@ static const struct option long_options[] = {
 };
 
 struct run {
-	struct supervisor_options options;
-	struct host_config *config;
-	bool done; /* --help, --version */
+	struct uvfio_host *host;
+	struct uvfio_options *options;
+	int fault_log; /* or -1 */
+	char **argv;   /* the program's */
+	bool done;     /* --help, --version */
 };
 
 static int unknown_option(char **argv)
 {
-	const char *names[ARRAY_SIZE(long_options)] = {}, *near, *wrong = argv[optind - 1];
-	cleanup_free char *name = NULL;
+	const char *names[sizeof(long_options) / sizeof(*long_options)] = {};
+	const char *near, *wrong = argv[optind - 1];
+	char *name;
 
 	if (optopt && optopt < 256)
 		return optopt == 'd'
-			       ? uvfio_error("option '-d' needs a model: -d edu")
-			       : uvfio_error("unknown option '-%c'; see 'uvfio --help'", optopt);
+			       ? tool_error("option '-d' needs a model: -d edu")
+			       : tool_error("unknown option '-%c'; see 'uvfio --help'", optopt);
 	if (optopt)
-		return uvfio_error("option '%s' needs a value, or takes none; see 'uvfio --help'",
-				   wrong);
+		return tool_error("option '%s' needs a value, or takes none; see 'uvfio --help'",
+				  wrong);
 	for (size_t i = 0; long_options[i].name; i++)
 		names[i] = long_options[i].name;
 	name = strndup(wrong + 2, strcspn(wrong + 2, "="));
-	near = name ? suggest(name, names) : NULL;
-	return near ? uvfio_error("unknown option '%s'; did you mean '--%s'?", wrong, near)
-		    : uvfio_error("unknown option '%s'; see 'uvfio --help'", wrong);
+	near = name ? uvfio_suggest(name, names) : NULL;
+	free(name);
+	return near ? tool_error("unknown option '%s'; did you mean '--%s'?", wrong, near)
+		    : tool_error("unknown option '%s'; see 'uvfio --help'", wrong);
 }
 
-static int set_memlock(struct supervisor_options *options, const char *value)
+static int set_fault_log(struct run *run, const char *path)
 {
-	static const struct prop props[] = {
-		{ "memlock", PROP_SIZE, offsetof(struct supervisor_options, memlock_size),
-		  .help = "" },
-		{},
-	};
-	cleanup_free char *error = NULL;
-
-	if (!strcmp(value, "limit")) {
-		options->memlock = SUPERVISOR_MEMLOCK_LIMIT;
-	} else if (!strcmp(value, "unlimited")) {
-		options->memlock = SUPERVISOR_MEMLOCK_UNLIMITED;
-	} else {
-		options->memlock = SUPERVISOR_MEMLOCK_SIZE;
-		if (prop_set(props, options, "--memlock", "memlock", value, &error))
-			return uvfio_error("--memlock: '%s' is neither limit nor unlimited nor a "
-					   "size such as 64M",
-					   value);
-	}
+	if (run->fault_log >= 0)
+		close(run->fault_log);
+	run->fault_log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (run->fault_log < 0)
+		return tool_error("--fault-log: cannot write '%s': %s", path, strerror(errno));
+	uvfio_options_set_fault_log(run->options, run->fault_log);
 	return 0;
 }
 
-static int set_container(const char *value)
+/* What the library says is wrong. */
+static int problem(int r, char *error)
 {
-	static const char *const kinds[] = { "native", NULL };
-
-	if (!strcmp(value, "native"))
+	if (!r)
 		return 0;
-	if (!strcmp(value, "compat"))
-		return uvfio_error("--vfio-container: compat needs IOMMUFD, which this version "
-				   "does not have; use native");
-	return suggest(value, kinds)
-		       ? uvfio_error("--vfio-container: unknown kind '%s'; did you mean 'native'?",
-				     value)
-		       : uvfio_error("--vfio-container: unknown kind '%s'; it is native or compat",
-				     value);
-}
-
-static int set_fault_log(struct supervisor_options *options, const char *path)
-{
-	if (options->fault_log >= 0)
-		close(options->fault_log);
-	options->fault_log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	return options->fault_log < 0
-		       ? uvfio_error("--fault-log: cannot write '%s': %s", path, strerror(errno))
-		       : 0;
-}
-
-/* What the host says is wrong. */
-static int host_problem(int r, char **error)
-{
-	cleanup_free char *line = *error;
-
-	return r ? uvfio_error("%s", line ? line : strerror(-r)) : 0;
+	r = tool_error("%s", error ? error : strerror(-r));
+	free(error);
+	return r;
 }
 
 static int take_option(struct run *run, int option, char **argv)
@@ -128,31 +96,33 @@ static int take_option(struct run *run, int option, char **argv)
 
 	switch (option) {
 	case 'd':
-		r = host_config_add_device(run->config, optarg, &error);
-		return host_problem(r, &error);
+		r = uvfio_host_add_device(run->host, optarg, &error);
+		return problem(r, error);
 	case OPT_IOMMU:
-		r = host_config_set_iommu(run->config, optarg, &error);
-		return host_problem(r, &error);
+		r = uvfio_host_set_iommu(run->host, optarg, &error);
+		return problem(r, error);
 	case OPT_HOST:
-		r = host_config_read_file(run->config, optarg, &error);
-		return host_problem(r, &error);
+		r = uvfio_host_read_file(run->host, optarg, &error);
+		return problem(r, error);
 	case OPT_CONTAINER:
-		return set_container(optarg);
+		r = uvfio_host_set_container(run->host, optarg, &error);
+		return problem(r, error);
 	case OPT_MEMLOCK:
-		return set_memlock(&run->options, optarg);
+		r = uvfio_options_set_memlock(run->options, optarg, &error);
+		return problem(r, error);
 	case OPT_FAULT_LOG:
-		return set_fault_log(&run->options, optarg);
+		return set_fault_log(run, optarg);
 	case OPT_KEEP_HOST_PCI:
-		host_config_keep_host_pci(run->config, true);
+		uvfio_host_keep_host_pci(run->host, true);
 		return 0;
 	case 'h':
-		uvfio_help();
+		tool_help();
 		run->done = true;
-		return 0;
+		return tool_flush();
 	case OPT_VERSION:
-		puts("uvfio " UVFIO_VERSION);
+		tool_version();
 		run->done = true;
-		return 0;
+		return tool_flush();
 	default:
 		return unknown_option(argv);
 	}
@@ -172,40 +142,38 @@ static int parse(struct run *run, int argc, char **argv)
 	if (run->done)
 		return 0;
 	if (optind == argc)
-		return uvfio_error("no program given; write it after the options: uvfio run -d edu "
-				   "-- PROGRAM");
-	run->options.argv = argv + optind;
+		return tool_error("no program given; write it after the options: uvfio run -d edu "
+				  "-- PROGRAM");
+	run->argv = argv + optind;
 	return 0;
 }
 
-static const char *prot_text(u32 prot)
+static void print_fault(const struct uvfio_fault *f)
 {
 	static const char *const text[] = { "none", "read", "write", "read and write" };
 
-	return text[prot & (IOMMU_READ | IOMMU_WRITE)];
-}
-
-static void print_fault(const struct iommu_fault *f)
-{
 	fprintf(stderr, "uvfio:   %s: %s of %llu bytes at IOVA 0x%llx: %s", f->device,
-		f->prot & IOMMU_WRITE ? "write" : "read", (unsigned long long)f->length,
-		(unsigned long long)f->iova, iommu_fault_reason_name(f->reason));
-	if (f->near)
+		f->write ? "write" : "read", (unsigned long long)f->length,
+		(unsigned long long)f->iova, uvfio_fault_reason_name(f->reason));
+	if (f->has_nearest)
 		fprintf(stderr, "; nearest mapping 0x%llx-0x%llx (%s)",
-			(unsigned long long)f->near_iova, (unsigned long long)f->near_last,
-			prot_text(f->near_prot));
+			(unsigned long long)f->nearest_iova, (unsigned long long)f->nearest_last,
+			text[f->nearest_readable + 2 * f->nearest_writable]);
 	fputc('\n', stderr);
 }
 
-static void summarize(const struct supervisor_result *result)
+static void summarize(const struct uvfio_result *result)
 {
-	unsigned int shown = MIN(result->nr_first, SUMMARY_FAULTS);
+	const struct uvfio_fault *fault;
+	unsigned int shown = 0;
 
 	if (result->faults) {
 		fprintf(stderr, "uvfio: %llu DMA access%s failed:\n",
 			(unsigned long long)result->faults, result->faults == 1 ? "" : "es");
-		for (unsigned int i = 0; i < shown; i++)
-			print_fault(&result->first[i]);
+		while (shown < SUMMARY_FAULTS && (fault = uvfio_result_fault(result, shown))) {
+			print_fault(fault);
+			shown++;
+		}
 		if (result->faults > shown)
 			fprintf(stderr, "uvfio:   and %llu more; --fault-log=FILE records all\n",
 				(unsigned long long)(result->faults - shown));
@@ -239,40 +207,36 @@ static void message(void *opaque, const char *line)
 
 static int execute(struct run *run)
 {
-	struct supervisor_result result;
-	cleanup_free char *error = NULL;
-	int r;
+	struct uvfio_result *result;
+	char *error = NULL;
+	int r, signal;
 
-	run->options.config = run->config;
-	run->options.message = message;
-	r = supervisor_run(&run->options, &result, &error);
-	if (r) {
-		free(result.first);
-		return uvfio_error("%s", error ? error : strerror(-r));
+	uvfio_options_set_message(run->options, message, NULL);
+	r = uvfio_run(run->host, run->options, run->argv, &result, &error);
+	if (r)
+		return problem(r, error);
+	summarize(result);
+	r = result->status;
+	signal = result->signal;
+	if (result->exec_errno) {
+		tool_error("cannot execute '%s': %s", run->argv[0], strerror(result->exec_errno));
+		r = result->exec_errno == ENOENT ? 127 : 126;
 	}
-	summarize(&result);
-	free(result.first);
-	if (result.exec_errno) {
-		uvfio_error("cannot execute '%s': %s", run->options.argv[0],
-			    strerror(result.exec_errno));
-		return result.exec_errno == ENOENT ? 127 : 126;
-	}
-	return result.signal ? die_of(result.signal) : result.status;
+	uvfio_result_free(result);
+	return signal ? die_of(signal) : r;
 }
 
-int uvfio_run(int argc, char **argv)
+int tool_run(int argc, char **argv)
 {
-	struct run run = { .options.fault_log = -1 };
+	struct run run = { uvfio_host_new(), uvfio_options_new(), .fault_log = -1 };
 	int r;
 
-	run.config = host_config_new(uvfio_models);
-	if (!run.config)
-		return uvfio_error("out of memory");
-	r = parse(&run, argc, argv);
+	r = run.host && run.options ? parse(&run, argc, argv) : tool_error("out of memory");
 	if (!r && !run.done)
 		r = execute(&run);
-	host_config_free(run.config);
-	if (run.options.fault_log >= 0)
-		close(run.options.fault_log);
+	uvfio_host_free(run.host);
+	uvfio_options_free(run.options);
+	if (run.fault_log >= 0)
+		close(run.fault_log);
 	return r;
 }
