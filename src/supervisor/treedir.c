@@ -16,6 +16,9 @@
 
 #include "base/cleanup.h"
 
+/* Each fails only if another start looks for stale directories at just that moment. */
+#define MAX_ATTEMPTS 100
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	return remove(path);
@@ -62,11 +65,37 @@ static const char *find_base(void)
 	return NULL;
 }
 
+/*
+ * Makes a directory and locks it. -EAGAIN: another start has taken it for a stale one before it was
+ * locked. The lock is held to the end.
+ */
+static int make_locked(const char *base, const char *prefix, char *path, size_t size)
+{
+	cleanup_fd int fd = -1;
+	struct stat st, now;
+
+	if (snprintf(path, size, "%s/%sXXXXXX", base, prefix) >= (int)size)
+		return -ENAMETOOLONG;
+	if (!mkdtemp(path))
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (flock(fd, LOCK_SH | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	if (fstat(fd, &st) || fchmod(fd, 0755))
+		return -errno;
+	if (stat(path, &now) || now.st_ino != st.st_ino)
+		return -EAGAIN;
+	steal_fd(&fd);
+	return 0;
+}
+
 int treedir_make(char *path, size_t size, char **error)
 {
 	const char *base = find_base();
 	char prefix[32];
-	int fd;
+	int r = -EAGAIN;
 
 	if (!base) {
 		if (asprintf(error, "no directory to work in: neither /dev/shm, $XDG_RUNTIME_DIR, "
@@ -76,15 +105,12 @@ int treedir_make(char *path, size_t size, char **error)
 	}
 	snprintf(prefix, sizeof(prefix), "uvfio-%u-", (unsigned int)geteuid());
 	remove_stale(base, prefix);
-	if (snprintf(path, size, "%s/%sXXXXXX", base, prefix) >= (int)size || !mkdtemp(path)) {
-		if (asprintf(error, "cannot make a directory in %s: %s", base, strerror(errno)) < 0)
-			*error = NULL;
-		path[0] = '\0';
-		return -errno;
-	}
-	/* Kept open to the end. */
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) || fchmod(fd, 0755))
-		return -errno;
-	return 0;
+	for (int i = 0; r == -EAGAIN && i < MAX_ATTEMPTS; i++)
+		r = make_locked(base, prefix, path, size);
+	if (!r)
+		return 0;
+	if (asprintf(error, "cannot make a directory in %s: %s", base, strerror(-r)) < 0)
+		*error = NULL;
+	path[0] = '\0';
+	return r;
 }
