@@ -129,6 +129,15 @@ void programs_fini(struct supervisor *sv);
 u64 proc_locked_bytes(pid_t pid);
 /* Its RLIMIT_MEMLOCK, where prlimit() may not say. */
 rlim_t proc_locked_limit(pid_t pid);
+/*
+ * "/proc/self/fd/3" is "fd/3" of thread @self, and so on for all ways to name a process or thread.
+ * NULL if @path names none, or nothing in it.
+ */
+const char *proc_split(const char *path, pid_t self, pid_t *tid);
+/* Whether thread @tid may do just what we may: same user, groups, capabilities and file system. */
+bool proc_same_rights(pid_t tid);
+/* The file mode creation mask of a thread. */
+mode_t proc_umask(pid_t tid);
 /* open() of a process's status file, if it must show more than the kernel knows. */
 long proc_open_status(struct caller *c, const char *path, u64 flags);
 
@@ -185,7 +194,7 @@ int caller_install(struct vfio_task *task, struct vfio_file *file, int open_flag
 
 /* ---- paths.c and syscalls.c: handlers; each returns a reply ---- */
 
-long path_open(struct caller *c, int dirfd, u64 path, u64 flags, u64 resolve);
+long path_open(struct caller *c, int dirfd, u64 path, u64 flags, mode_t mode, u64 resolve);
 long path_stat(struct caller *c, int dirfd, u64 path, u64 buf, int flags);
 long path_statx(struct caller *c, int dirfd, u64 path, int flags, unsigned int mask, u64 buf);
 long path_access(struct caller *c, int dirfd, u64 path, int mode, int flags);

@@ -32,6 +32,10 @@ struct where {
  */
 void locate(struct caller *c, int dirfd, u64 path, bool follow, struct where *w, bool *link);
 
+/* The same with @resolve of openat2(), which is valid. */
+void locate_beneath(struct caller *c, int dirfd, u64 path, bool follow, u64 resolve,
+		    struct where *w, bool *link);
+
 /* The same for what a descriptor of the program's is open at: WHERE_NATIVE, WHERE_FILE, WHERE_TREE
  * or WHERE_NODE. */
 void locate_fd(struct caller *c, int fd, struct where *w);

@@ -20,6 +20,7 @@
 #include "supervisor/attr.h"
 #include "supervisor/inject.h"
 #include "supervisor/locate.h"
+#include "supervisor/real.h"
 
 #ifndef O_TMPFILE
 #define O_TMPFILE (020000000 | O_DIRECTORY)
@@ -48,7 +49,7 @@ static int permitted(struct caller *c, const struct stat *st, int want)
 
 static int wanted(u64 flags)
 {
-	static const int want[] = { R_OK, W_OK, R_OK | W_OK, 0 };
+	static const int want[] = { R_OK, W_OK, R_OK | W_OK, R_OK | W_OK };
 
 	return want[flags & O_ACCMODE];
 }
@@ -90,6 +91,9 @@ static long open_node(struct caller *c, const struct host_node *node, const char
 		r = open_group(c, node->group, &file);
 	if (r)
 		return r;
+	/* Mode 3 is for ioctls alone; it needs, and may use, no less than this. */
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		flags ^= O_ACCMODE ^ O_RDWR;
 	r = caller_ops.install(&c->task, file, (int)flags);
 	if (r < 0)
 		file->ops->release(file);
@@ -109,31 +113,47 @@ static long open_again(struct caller *c, const struct vfio_file *file, u64 flags
 }
 
 /*
- * O_PATH. No such descriptor can be handed over. For a file or a directory, one that may read does
- * as well; anything else the thread must open itself, by the end of the path that it has named.
+ * O_PATH. No such descriptor can be handed over. For a directory, and for a file of which the tree
+ * holds what may be read, one that may read does as well; anything else the thread must open
+ * itself, by the end of the path that it has named.
  */
-static long open_path(struct caller *c, const char *path, u64 name, u64 flags)
+static long open_path(struct caller *c, const char *path, const char *physical, u64 name, u64 flags)
 {
-	const char *base = strrchr(path, '/') + 1;
-	cleanup_fd int dir = -1;
+	const char *base = strrchr(physical, '/') + 1;
+	cleanup_fd int fd = -1;
 	char text[PATH_MAX];
 	struct stat st;
 	ssize_t n, len = strlen(base);
 
-	if (lstat(path, &st))
+	if (lstat(physical, &st))
 		return -errno;
 	if (flags & O_DIRECTORY && !S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) {
-		dir = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		return dir < 0 ? -errno : caller_add_fd(c, dir, flags & O_CLOEXEC);
+	if (S_ISDIR(st.st_mode) ||
+	    (S_ISREG(st.st_mode) && host_attr_kind(path) != HOST_ATTR_REGISTERS)) {
+		fd = open(physical, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 || errno != EACCES)
+			return fd < 0 ? -errno : caller_add_fd(c, fd, flags & O_CLOEXEC);
 	}
 	n = caller_read_string(c, text, sizeof(text), name);
 	if (n < len || strcmp(text + n - len, base))
 		return -EACCES;
-	snprintf(text, sizeof(text), "%.*s", (int)(base - path), path);
-	dir = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0 ? -errno : inject_open_path(c, dir, name + n - len, flags & O_CLOEXEC);
+	snprintf(text, sizeof(text), "%.*s", (int)(base - physical), physical);
+	fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : inject_open_path(c, fd, name + n - len, flags & O_CLOEXEC);
+}
+
+/* The same outside of the tree. */
+static long open_real_path(struct caller *c, const char *path, u64 name, u64 flags)
+{
+	struct stat st;
+	int r = real_stat(c, path, !(flags & O_NOFOLLOW), &st);
+
+	if (r)
+		return r;
+	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))
+		return real_open(c, path, flags & (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0);
+	return open_path(c, path, path, name, flags);
 }
 
 /* Opens @path for the program and hands it over. */
@@ -201,23 +221,29 @@ static long open_tree(struct caller *c, const struct where *w, u64 flags)
 	return r;
 }
 
-long path_open(struct caller *c, int dirfd, u64 path, u64 flags, u64 resolve)
+long path_open(struct caller *c, int dirfd, u64 path, u64 flags, mode_t mode, u64 resolve)
 {
+	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 	struct where w;
+	bool link;
 
-	locate(c, dirfd, path, !(flags & O_NOFOLLOW), &w, NULL);
-	if (flags & O_PATH && (w.kind == WHERE_TREE || w.kind == WHERE_NODE))
-		return open_path(c, w.physical, path, flags);
+	locate_beneath(c, dirfd, path, follow, resolve, &w, &link);
+	/* A link itself: ELOOP, or what O_PATH may have of it. */
+	if (link)
+		return REPLY_CONTINUE;
 	switch (w.kind) {
 	case WHERE_TREE:
-		return open_tree(c, &w, flags);
+		return flags & O_PATH ? open_path(c, w.path, w.physical, path, flags)
+				      : open_tree(c, &w, flags);
 	case WHERE_NODE:
-		return open_node(c, &w.node, w.physical, flags);
+		return flags & O_PATH ? open_path(c, w.path, w.physical, path, flags)
+				      : open_node(c, &w.node, w.physical, flags);
 	case WHERE_FILE:
-		return flags & O_PATH ? REPLY_CONTINUE : open_again(c, w.tracked->file, flags);
+		/* Nobody may have a memfd of ours but by an open that is counted. */
+		return flags & O_PATH ? -ENXIO : open_again(c, w.tracked->file, flags);
 	case WHERE_REAL:
-		return flags & O_PATH ? open_path(c, w.path, path, flags)
-				      : open_for(c, w.path, flags);
+		return flags & O_PATH ? open_real_path(c, w.path, path, flags)
+				      : real_open(c, w.path, flags, mode);
 	case WHERE_ERROR:
 		return w.error;
 	default:
@@ -246,10 +272,8 @@ static void stat_as_sysfs(struct stat *st, const char *path)
 }
 
 /* 0 with *@st; REPLY_CONTINUE; or -errno. */
-static long stat_where(struct where *w, bool follow, struct stat *st)
+static long stat_where(struct caller *c, struct where *w, bool follow, struct stat *st)
 {
-	int flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
-
 	switch (w->kind) {
 	case WHERE_TREE:
 		if (fstatat(AT_FDCWD, w->physical, st, AT_SYMLINK_NOFOLLOW))
@@ -268,7 +292,7 @@ static long stat_where(struct where *w, bool follow, struct stat *st)
 			     w->tracked->file->minor);
 		return 0;
 	case WHERE_REAL:
-		return fstatat(AT_FDCWD, w->path, st, flags) ? -errno : 0;
+		return real_stat(c, w->path, follow, st);
 	case WHERE_ERROR:
 		return w->error;
 	default:
@@ -301,12 +325,15 @@ long file_stat(struct caller *c, int fd, u64 buf)
 	long r;
 
 	locate_fd(c, fd, &w);
-	r = stat_where(&w, true, &st);
+	r = stat_where(c, &w, true, &st);
 	/* What has been removed meanwhile. */
 	if (r == -ENOENT)
 		return REPLY_CONTINUE;
 	return r ? r : caller_write(c, buf, &st, sizeof(st));
 }
+
+/* The flags of fstatat() and statx(). Others are for the kernel to refuse. */
+#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
 
 long path_stat(struct caller *c, int dirfd, u64 path, u64 buf, int flags)
 {
@@ -315,10 +342,12 @@ long path_stat(struct caller *c, int dirfd, u64 path, u64 buf, int flags)
 	struct stat st;
 	long r;
 
+	if (flags & ~STAT_FLAGS)
+		return REPLY_CONTINUE;
 	if (is_empty(c, path, flags))
 		return dirfd < 0 ? REPLY_CONTINUE : file_stat(c, dirfd, buf);
 	locate_for_stat(c, dirfd, path, follow, &w);
-	r = stat_where(&w, follow, &st);
+	r = stat_where(c, &w, follow, &st);
 	return r ? r : caller_write(c, buf, &st, sizeof(st));
 }
 
@@ -335,22 +364,26 @@ long path_statx(struct caller *c, int dirfd, u64 path, int flags, unsigned int m
 	struct statx stx;
 	struct where w;
 	struct stat st;
-	bool empty = is_empty(c, path, flags);
+	bool empty;
 	long r;
 
+	if (flags & ~STAT_FLAGS || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE ||
+	    mask & STATX__RESERVED)
+		return REPLY_CONTINUE;
+	empty = is_empty(c, path, flags);
 	if (empty && dirfd < 0)
 		return REPLY_CONTINUE;
 	if (empty)
 		locate_fd(c, dirfd, &w);
 	else
 		locate_for_stat(c, dirfd, path, follow, &w);
-	r = stat_where(&w, follow, &st);
+	r = stat_where(c, &w, follow, &st);
 	if (r)
 		return empty && r == -ENOENT ? REPLY_CONTINUE : r;
 	if (w.kind == WHERE_FILE)
 		r = kernel_statx(w.tracked->file->memfd, "", AT_EMPTY_PATH, mask, &stx);
 	else if (w.kind == WHERE_REAL)
-		r = kernel_statx(AT_FDCWD, w.path, follow ? 0 : AT_SYMLINK_NOFOLLOW, mask, &stx);
+		r = real_statx(c, w.path, follow, mask, &stx);
 	else
 		r = kernel_statx(AT_FDCWD, w.physical, AT_SYMLINK_NOFOLLOW, mask, &stx);
 	if (r)
@@ -370,13 +403,13 @@ long path_access(struct caller *c, int dirfd, u64 path, int mode, int flags)
 	struct stat st;
 	long r;
 
-	if (is_empty(c, path, flags))
+	if (mode & ~(R_OK | W_OK | X_OK) ||
+	    flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) || is_empty(c, path, flags))
 		return REPLY_CONTINUE;
 	locate_for_stat(c, dirfd, path, follow, &w);
 	if (w.kind == WHERE_REAL)
-		return faccessat(AT_FDCWD, w.path, mode, follow ? 0 : AT_SYMLINK_NOFOLLOW) ? -errno
-											   : 0;
-	r = stat_where(&w, follow, &st);
+		return real_access(c, w.path, follow, mode);
+	r = stat_where(c, &w, follow, &st);
 	if (r || !mode)
 		return r;
 	if (mode & X_OK && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode) && !(st.st_mode & 0111))
@@ -411,7 +444,9 @@ long path_readlink(struct caller *c, int dirfd, u64 path, u64 buf, size_t size)
 		n = readlink(w.physical, target, sizeof(target) - 1);
 		break;
 	case WHERE_REAL:
-		n = readlink(w.path, target, sizeof(target) - 1);
+		n = real_readlink(c, w.path, target, sizeof(target) - 1);
+		if (n < 0)
+			return n;
 		break;
 	case WHERE_NODE:
 		return -EINVAL;
@@ -446,7 +481,7 @@ long path_statfs(struct caller *c, u64 path, u64 buf)
 
 	locate_for_stat(c, AT_FDCWD, path, true, &w);
 	if (w.kind == WHERE_TREE && !strncmp(w.path, "/sys", 4)) {
-		r = stat_where(&w, true, &st);
+		r = stat_where(c, &w, true, &st);
 		return r ? r : statfs_sysfs(c, buf);
 	}
 	return w.kind == WHERE_ERROR ? w.error : REPLY_CONTINUE;
@@ -471,7 +506,7 @@ long path_xattr(struct caller *c, u64 path, bool follow, bool list)
 	long r;
 
 	locate_for_stat(c, AT_FDCWD, path, follow, &w);
-	r = stat_where(&w, follow, &st);
+	r = stat_where(c, &w, follow, &st);
 	if (r)
 		return r;
 	return list ? 0 : -ENODATA;
@@ -502,10 +537,11 @@ long path_chdir(struct caller *c, u64 path)
 	locate(c, AT_FDCWD, path, true, &w, NULL);
 	switch (w.kind) {
 	case WHERE_TREE:
-	case WHERE_REAL:
-		fd = open(w.kind == WHERE_TREE ? w.physical : w.path,
-			  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = open(w.physical, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return fd < 0 ? -errno : inject_fchdir(c, fd);
+	case WHERE_REAL:
+		fd = real_open_fd(c, w.path, O_RDONLY | O_DIRECTORY, 0);
+		return fd < 0 ? fd : inject_fchdir(c, fd);
 	case WHERE_NODE:
 	case WHERE_FILE:
 		return -ENOTDIR;

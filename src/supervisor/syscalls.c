@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "supervisor/internal.h"
@@ -142,16 +143,20 @@ static long handle_mremap(struct caller *c, const __u64 *a)
 
 static long handle_openat(struct caller *c, const __u64 *a)
 {
-	return path_open(c, (int)a[0], a[1], (u32)a[2], 0);
+	return path_open(c, (int)a[0], a[1], (u32)a[2], (mode_t)a[3], 0);
 }
 
 static long handle_openat2(struct caller *c, const __u64 *a)
 {
 	struct open_how how = {};
+	u8 all[PAGE_SIZE_4K];
 
-	if (a[3] < sizeof(how) || caller_read(c, &how, a[2], sizeof(how)))
+	/* The kernel says what it would refuse before it looks at the path, and says so itself. */
+	if (a[3] < sizeof(how) || a[3] > sizeof(all) || caller_read(c, all, a[2], a[3]) ||
+	    syscall(__NR_openat2, -1, "none", all, a[3]) >= 0 || errno != EBADF)
 		return REPLY_CONTINUE;
-	return path_open(c, (int)a[0], a[1], how.flags, how.resolve);
+	memcpy(&how, all, sizeof(how));
+	return path_open(c, (int)a[0], a[1], how.flags, (mode_t)how.mode, how.resolve);
 }
 
 static long handle_newfstatat(struct caller *c, const __u64 *a)
@@ -305,12 +310,12 @@ static long handle_prlimit(struct caller *c, const __u64 *a)
 #ifdef __NR_open
 static long handle_open(struct caller *c, const __u64 *a)
 {
-	return path_open(c, AT_FDCWD, a[0], (u32)a[1], 0);
+	return path_open(c, AT_FDCWD, a[0], (u32)a[1], (mode_t)a[2], 0);
 }
 
 static long handle_creat(struct caller *c, const __u64 *a)
 {
-	return path_open(c, AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, 0);
+	return path_open(c, AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, (mode_t)a[1], 0);
 }
 
 static long handle_stat(struct caller *c, const __u64 *a)
