@@ -6,7 +6,7 @@ prefix = /usr/local
 DESTDIR =
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test install check clean $(B)/uvfio
+.PHONY: all demo test bench install check clean $(B)/uvfio
 
 all: $(B)/uvfio
 
@@ -40,6 +40,10 @@ test: $(B)/.tests | $(B)/kernel-source/.complete
 	@scripts/packages build test
 	@ninja -C $(B) --quiet
 	@meson test -C $(B) --no-rebuild --print-errorlogs $(TESTS)
+
+bench: $(B)/.tests
+	@ninja -C $(B) --quiet
+	@ninja -C $(B) bench
 
 install: all
 	@meson configure $(B) -Dprefix=$(prefix)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tool.h"
 #include "uvfio/run.h"
@@ -41,6 +42,10 @@ int tool_models(int argc, char **argv)
 	if (argc > 2)
 		return tool_error("models takes one model at most, not '%s' too", argv[2]);
 	if (argc == 2) {
+		if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+			tool_help();
+			return tool_flush();
+		}
 		if (argv[1][0] == '-')
 			return tool_error("models has no option '%s'; see 'uvfio --help'", argv[1]);
 		model = uvfio_model_find(argv[1]);

@@ -56,8 +56,11 @@ static int unknown_option(char **argv)
 		return optopt == 'd'
 			       ? tool_error("option '-d' needs a model: -d edu")
 			       : tool_error("unknown option '-%c'; see 'uvfio --help'", optopt);
+	if (optopt == OPT_KEEP_HOST_PCI || optopt == OPT_VERSION)
+		return tool_error("option '%s': it takes no value; leave '%s' out", wrong,
+				  strchr(wrong, '=') ? strchr(wrong, '=') : "=");
 	if (optopt)
-		return tool_error("option '%s' needs a value, or takes none; see 'uvfio --help'",
+		return tool_error("option '%s' needs a value: %s=VALUE; see 'uvfio --help'", wrong,
 				  wrong);
 	for (size_t i = 0; long_options[i].name; i++)
 		names[i] = long_options[i].name;
