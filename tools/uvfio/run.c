@@ -235,7 +235,7 @@ int tool_run(int argc, char **argv)
 	int r;
 
 	r = run.host && run.options ? parse(&run, argc, argv) : tool_error("out of memory");
-	if (!r && !run.done)
+	if (!r && run.argv)
 		r = execute(&run);
 	uvfio_host_free(run.host);
 	uvfio_options_free(run.options);
