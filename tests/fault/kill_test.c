@@ -21,8 +21,21 @@
 
 #define DEVICE "0000:01:00.0"
 #define WARM_UP 20
-/* How much the supervisor may have grown after all: the allocator's slack. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
+/* How much the supervisor may have grown after all: the allocator's slack, or a sanitizer's
+ * quarantine. */
+#ifdef SANITIZED
+#define GROWTH_KB (512 << 10)
+#else
 #define GROWTH_KB 4096
+#endif
 
 static char group_path[64];
 
