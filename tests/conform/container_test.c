@@ -115,7 +115,6 @@ TEST(group_is_exclusive)
 {
 	int group = OK(vfio_open_group(O_RDWR)), copy;
 
-	COVERS(VFIO_GROUP_GET_STATUS);
 	FAILS(vfio_open_group(O_RDWR), EBUSY);
 	FAILS(vfio_open_group(O_RDONLY), EBUSY);
 	copy = OK(dup(group));

@@ -164,6 +164,8 @@ TEST(fork_shares_files)
 		CHECK_EQ(vfio_config_read(v.device, PCI_VENDOR_ID, 2), 0x1234);
 		CHECK_EQ(edu_read(bar, EDU_ID), 0x010000ed);
 		FAILS(vfio_map(v.container, memory, IOVA, PAGE), EEXIST);
+		OK(vfio_map(v.container, memory, IOVA + PAGE, PAGE));
+		OK(vfio_unmap(v.container, IOVA + PAGE, PAGE));
 		exit(0);
 	}
 	OK(wait(&status));

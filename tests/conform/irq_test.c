@@ -193,8 +193,8 @@ TEST(intx_of_the_device)
 	int fd = test_eventfd();
 	volatile void *bar;
 
-	COVERS(VFIO_DEVICE_SET_IRQS, VFIO_IRQ_INFO_AUTOMASKED, VFIO_IRQ_SET_ACTION_UNMASK,
-	       VFIO_IRQ_SET_ACTION_MASK, VFIO_PCI_INTX_IRQ_INDEX);
+	COVERS(VFIO_DEVICE_SET_IRQS, VFIO_IRQ_SET_ACTION_UNMASK, VFIO_IRQ_SET_ACTION_MASK,
+	       VFIO_PCI_INTX_IRQ_INDEX);
 	vfio_open_device(&v);
 	bar = edu_map_bar(v.device);
 	OK(set_fd(TRIGGER, intx, fd));

@@ -326,7 +326,8 @@ static void add_filter(u32 nr, u32 action)
 	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
 
 	OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		test_skip("no seccomp filters");
 }
 
 TEST(own_filter_that_allows)
