@@ -166,7 +166,7 @@ TEST(fork_shares_files)
 		FAILS(vfio_map(v.container, memory, IOVA, PAGE), EEXIST);
 		OK(vfio_map(v.container, memory, IOVA + PAGE, PAGE));
 		OK(vfio_unmap(v.container, IOVA + PAGE, PAGE));
-		exit(0);
+		_exit(0);
 	}
 	OK(wait(&status));
 	CHECK_EQ(status, 0);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tool.h"
@@ -48,13 +49,20 @@ int tool_flush(void)
 
 int tool_error(const char *format, ...)
 {
+	char *line = NULL;
 	va_list ap;
 
 	va_start(ap, format);
-	fputs("uvfio: ", stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
+	if (vasprintf(&line, format, ap) < 0)
+		line = NULL;
 	va_end(ap);
+	/* One line it is, whatever an argument contains. */
+	for (char *p = line; p && *p; p++) {
+		if ((unsigned char)*p < ' ')
+			*p = '?';
+	}
+	fprintf(stderr, "uvfio: %s\n", line ? line : "out of memory");
+	free(line);
 	return EXIT_TOOL;
 }
 
