@@ -3,12 +3,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/ptrace.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,6 +13,7 @@
 #include "device/device.h"
 #include "supervisor/insn.h"
 #include "supervisor/mmio_internal.h"
+#include "supervisor/vma.h"
 
 struct mapping {
 	u64 start, end; /* end is exclusive; equal: unknown */
@@ -80,76 +78,31 @@ static int maps_fd(struct mmio *mmio, const struct tracee *tracee)
 	return slot->fd;
 }
 
-static int query(int fd, u64 va, struct mapping *map)
-{
-	struct procmap_query q = { .size = sizeof(q), .query_addr = va };
-
-	if (ioctl(fd, PROCMAP_QUERY, &q) < 0)
-		return -errno;
-	*map = (struct mapping){
-		.start = q.vma_start,
-		.end = q.vma_end,
-		.offset = q.vma_offset,
-		.dev = makedev(q.dev_major, q.dev_minor),
-		.ino = q.inode,
-		.writable = q.vma_flags & PROCMAP_QUERY_VMA_WRITABLE,
-	};
-	return 0;
-}
-
-/* For kernels before 6.11. */
-static int parse_maps(pid_t tid, u64 va, struct mapping *map)
-{
-	cleanup_file FILE *f = NULL;
-	cleanup_free char *line = NULL;
-	unsigned long long start, end, offset, ino;
-	unsigned int major, minor;
-	char path[40], prot[5];
-	size_t size = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	while (getline(&line, &size, f) > 0) {
-		if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu", &start, &end, prot, &offset,
-			   &major, &minor, &ino) != 7)
-			return -EIO;
-		if (va < start || va >= end)
-			continue;
-		*map = (struct mapping){
-			.start = start,
-			.end = end,
-			.offset = offset,
-			.dev = makedev(major, minor),
-			.ino = ino,
-			.writable = prot[1] == 'w',
-		};
-		return 0;
-	}
-	return -ENOENT;
-}
-
 static int ask_kernel(struct mmio *mmio, const struct tracee *tracee, u64 va, struct mapping *map)
 {
-	int fd, err = -ENOTTY;
+	int err = -ESRCH;
+	struct vma vma;
 
 	/* A second try: the file may belong to an address space that the process has left. */
-	for (int i = 0; i < 2 && !mmio->no_query; i++) {
-		fd = maps_fd(mmio, tracee);
+	for (int i = 0; i < 2 && err; i++) {
+		int fd = maps_fd(mmio, tracee);
+
 		if (fd < 0)
 			return -errno;
-		err = query(fd, va, map);
-		if (!err)
-			return 0;
-		if (err == -ENOTTY || err == -EINVAL)
-			break;
-		mmio_forget_maps(mmio, tracee->tgid);
+		err = vma_query(fd, va, &vma);
+		if (err)
+			mmio_forget_maps(mmio, tracee->tgid);
 	}
-	if (err != -ENOTTY)
-		return err;
-	mmio->no_query = true;
-	return parse_maps(tracee->tid, va, map);
+	if (!err)
+		*map = (struct mapping){
+			.start = vma.start,
+			.end = vma.end,
+			.offset = vma.offset,
+			.dev = vma.dev,
+			.ino = vma.ino,
+			.writable = vma.write,
+		};
+	return err;
 }
 
 static int lookup(struct mmio *mmio, struct tracee *tracee, u64 va, struct mapping *map)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "supervisor/internal.h"
+#include "supervisor/vma.h"
 
 /* One line of /proc/PID/maps. */
 static int parse_line(const char *line, u64 addr, struct vma *vma)
