@@ -25,21 +25,22 @@
  * process. */
 static const int path_calls[] = {
 #ifdef __NR_open
-	__NR_open,	__NR_creat,	 __NR_stat,	  __NR_lstat,	   __NR_access,
-	__NR_readlink,	__NR_mkdir,	 __NR_mknod,	  __NR_symlink,	   __NR_link,
-	__NR_unlink,	__NR_rmdir,	 __NR_rename,	  __NR_chmod,	   __NR_chown,
-	__NR_lchown,
+	__NR_open,	  __NR_creat,	     __NR_stat,	      __NR_lstat,      __NR_access,
+	__NR_readlink,	  __NR_mkdir,	     __NR_mknod,      __NR_symlink,    __NR_link,
+	__NR_unlink,	  __NR_rmdir,	     __NR_rename,     __NR_chmod,      __NR_chown,
+	__NR_lchown,	  __NR_utime,	     __NR_utimes,     __NR_futimesat,
 #endif
-	__NR_openat,	__NR_openat2,	 __NR_newfstatat, __NR_statx,	   __NR_fstat,
-	__NR_faccessat, __NR_faccessat2, __NR_readlinkat, __NR_statfs,	   __NR_fstatfs,
-	__NR_getxattr,	__NR_lgetxattr,	 __NR_listxattr,  __NR_llistxattr, __NR_getcwd,
-	__NR_chdir,	__NR_execve,	 __NR_execveat,	  __NR_mlock,	   __NR_mlock2,
-	__NR_mlockall,	__NR_mremap,	 __NR_mkdirat,	  __NR_mknodat,	   __NR_symlinkat,
-	__NR_linkat,	__NR_unlinkat,
+	__NR_openat,	  __NR_openat2,	     __NR_newfstatat, __NR_statx,      __NR_fstat,
+	__NR_faccessat,	  __NR_faccessat2,   __NR_readlinkat, __NR_statfs,     __NR_fstatfs,
+	__NR_getxattr,	  __NR_lgetxattr,    __NR_listxattr,  __NR_llistxattr, __NR_getcwd,
+	__NR_chdir,	  __NR_execve,	     __NR_execveat,   __NR_mlock,      __NR_mlock2,
+	__NR_mlockall,	  __NR_mremap,	     __NR_mkdirat,    __NR_mknodat,    __NR_symlinkat,
+	__NR_linkat,	  __NR_unlinkat,
 #ifdef __NR_renameat
 	__NR_renameat,
 #endif
-	__NR_renameat2, __NR_fchmodat,	 __NR_fchmodat2,  __NR_fchownat,
+	__NR_renameat2,	  __NR_truncate,     __NR_utimensat,  __NR_setxattr,   __NR_lsetxattr,
+	__NR_removexattr, __NR_lremovexattr, __NR_fchmodat,   __NR_fchmodat2,  __NR_fchownat,
 };
 
 /* The fourth argument is the file offset. */

@@ -14,9 +14,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <urcu/list.h>
 
 #include "supervisor/supervisor.h"
+#include "supervisor/vma.h"
 
 struct caller;
 struct mmio;
@@ -72,19 +74,6 @@ struct tracked *files_find(struct supervisor *sv, dev_t dev, ino_t ino);
 void files_forget(struct supervisor *sv, struct vfio_file *file);
 /* Watches a sysfs config file for writes. */
 void files_watch_config(struct supervisor *sv, const char *tree_path, const char *path);
-
-/* ---- vma.c ---- */
-
-/* The mapping at an address of a process, from /proc/PID/maps (@maps_fd). -ENOENT: none; -ESRCH:
- * the memory is gone. */
-struct vma {
-	u64 start, end; /* end is exclusive */
-	u64 offset;
-	dev_t dev;
-	ino_t ino;
-	bool read, write, shared;
-};
-int vma_query(int maps_fd, u64 addr, struct vma *vma);
 
 /* ---- programs.c: processes and their memory ---- */
 
@@ -208,10 +197,15 @@ long file_statfs(struct caller *c, int fd, u64 buf);
 
 /* ---- change.c: the same ---- */
 
-/* Makes a name; takes one away. */
-long path_create(struct caller *c, int dirfd, u64 path);
-long path_remove(struct caller *c, int dirfd, u64 path);
-long path_rename(struct caller *c, int from_dir, u64 from, int to_dir, u64 to);
+/* Makes a name, of a @file or of anything else; takes one away, of a directory or not. */
+long path_create(struct caller *c, int dirfd, u64 path, bool file);
+long path_remove(struct caller *c, int dirfd, u64 path, bool dir);
+long path_rename(struct caller *c, int from_dir, u64 from, int to_dir, u64 to, u32 flags);
+long path_link(struct caller *c, int from_dir, u64 from, int to_dir, u64 to, int flags);
+long path_truncate(struct caller *c, u64 path, int64_t length);
+/* @times is NULL for now. */
+long path_utimes(struct caller *c, int dirfd, u64 path, const struct timespec *times, int flags);
+long path_set_xattr(struct caller *c, u64 path, bool follow);
 long path_chmod(struct caller *c, int dirfd, u64 path, u32 mode, int flags);
 long path_chown(struct caller *c, int dirfd, u64 path, uid_t uid, gid_t gid, int flags);
 

@@ -426,7 +426,7 @@ static bool begin(struct walk *walk, int dirfd)
 static bool lost(const struct walk *walk)
 {
 	return walk->w->kind == WHERE_NATIVE && !walk->detour && !interesting(walk->done) &&
-	       !has_dots(walk->rest);
+	       strcmp(walk->done, "/run") && !has_dots(walk->rest);
 }
 
 /* A path that ends with a slash: 0, or -1 at an error. What does not exist may be about to be made.

@@ -185,6 +185,25 @@ static long open_sealed(struct caller *c, const char *path, const struct stat *s
 	return open_for(c, link, flags & ~(u64)O_NOFOLLOW);
 }
 
+/* What sysfs refuses to everybody: what the attribute cannot do; and writes to those that would do
+ * nothing. */
+static long attribute_open(const char *path, const struct stat *st, u64 flags)
+{
+	static const char *const inert[] = { "remove", "reset_subordinate" };
+	int want = (flags & O_ACCMODE) == O_ACCMODE ? 0 : wanted(flags);
+	const char *name = strrchr(path, '/') + 1;
+
+	if (strncmp(path, "/sys/", 5) || !S_ISREG(st->st_mode))
+		return 0;
+	if ((want & R_OK && !(st->st_mode & 0444)) || (want & W_OK && !(st->st_mode & 0222)))
+		return -EACCES;
+	for (size_t i = 0; i < ARRAY_SIZE(inert); i++) {
+		if (want & W_OK && !strcmp(name, inert[i]))
+			return -EACCES;
+	}
+	return 0;
+}
+
 static long open_tree(struct caller *c, const struct where *w, u64 flags)
 {
 	char link[32];
@@ -205,6 +224,9 @@ static long open_tree(struct caller *c, const struct where *w, u64 flags)
 		if (r)
 			return r;
 	}
+	r = attribute_open(w->path, &st, flags);
+	if (r)
+		return r;
 	if ((flags & O_ACCMODE) != O_RDONLY && host_attr_writable(c->sv->host, w->path))
 		return attr_open(c, w->path, (int)flags);
 	if (S_ISREG(st.st_mode) && host_attr_kind(w->path) == HOST_ATTR_REGISTERS)

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <utime.h>
 
 #include "base/cleanup.h"
 #include "supervisor/internal.h"
@@ -201,27 +204,63 @@ static long handle_readlinkat(struct caller *c, const __u64 *a)
 
 static long handle_mkdirat(struct caller *c, const __u64 *a)
 {
-	return path_create(c, (int)a[0], a[1]);
+	return path_create(c, (int)a[0], a[1], false);
+}
+
+static long handle_mknodat(struct caller *c, const __u64 *a)
+{
+	return path_create(c, (int)a[0], a[1], !(a[2] & S_IFMT) || S_ISREG(a[2]));
 }
 
 static long handle_symlinkat(struct caller *c, const __u64 *a)
 {
-	return path_create(c, (int)a[1], a[2]);
+	return path_create(c, (int)a[1], a[2], false);
 }
 
 static long handle_linkat(struct caller *c, const __u64 *a)
 {
-	return path_create(c, (int)a[2], a[3]);
+	return path_link(c, (int)a[0], a[1], (int)a[2], a[3], (int)a[4]);
 }
 
 static long handle_unlinkat(struct caller *c, const __u64 *a)
 {
-	return path_remove(c, (int)a[0], a[1]);
+	return path_remove(c, (int)a[0], a[1], a[2] & AT_REMOVEDIR);
 }
 
 static long handle_renameat(struct caller *c, const __u64 *a)
 {
-	return path_rename(c, (int)a[0], a[1], (int)a[2], a[3]);
+	return path_rename(c, (int)a[0], a[1], (int)a[2], a[3], 0);
+}
+
+static long handle_renameat2(struct caller *c, const __u64 *a)
+{
+	return path_rename(c, (int)a[0], a[1], (int)a[2], a[3], (u32)a[4]);
+}
+
+static long handle_truncate(struct caller *c, const __u64 *a)
+{
+	return path_truncate(c, a[0], (int64_t)a[1]);
+}
+
+static long handle_utimensat(struct caller *c, const __u64 *a)
+{
+	struct timespec times[2];
+
+	if (!a[1])
+		return REPLY_CONTINUE;
+	if (a[2] && caller_read(c, times, a[2], sizeof(times)))
+		return -EFAULT;
+	return path_utimes(c, (int)a[0], a[1], a[2] ? times : NULL, (int)a[3]);
+}
+
+static long handle_setxattr(struct caller *c, const __u64 *a)
+{
+	return path_set_xattr(c, a[0], true);
+}
+
+static long handle_lsetxattr(struct caller *c, const __u64 *a)
+{
+	return path_set_xattr(c, a[0], false);
 }
 
 static long handle_fchmodat(struct caller *c, const __u64 *a)
@@ -335,22 +374,74 @@ static long handle_access(struct caller *c, const __u64 *a)
 
 static long handle_mkdir(struct caller *c, const __u64 *a)
 {
-	return path_create(c, AT_FDCWD, a[0]);
+	return path_create(c, AT_FDCWD, a[0], false);
+}
+
+static long handle_mknod(struct caller *c, const __u64 *a)
+{
+	return path_create(c, AT_FDCWD, a[0], !(a[1] & S_IFMT) || S_ISREG(a[1]));
 }
 
 static long handle_symlink(struct caller *c, const __u64 *a)
 {
-	return path_create(c, AT_FDCWD, a[1]);
+	return path_create(c, AT_FDCWD, a[1], false);
+}
+
+static long handle_link(struct caller *c, const __u64 *a)
+{
+	return path_link(c, AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
 }
 
 static long handle_unlink(struct caller *c, const __u64 *a)
 {
-	return path_remove(c, AT_FDCWD, a[0]);
+	return path_remove(c, AT_FDCWD, a[0], false);
+}
+
+static long handle_rmdir(struct caller *c, const __u64 *a)
+{
+	return path_remove(c, AT_FDCWD, a[0], true);
 }
 
 static long handle_rename(struct caller *c, const __u64 *a)
 {
-	return path_rename(c, AT_FDCWD, a[0], AT_FDCWD, a[1]);
+	return path_rename(c, AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+}
+
+static long handle_utime(struct caller *c, const __u64 *a)
+{
+	struct utimbuf times;
+
+	if (!a[1])
+		return path_utimes(c, AT_FDCWD, a[0], NULL, 0);
+	if (caller_read(c, &times, a[1], sizeof(times)))
+		return -EFAULT;
+	return path_utimes(
+		c, AT_FDCWD, a[0],
+		(struct timespec[]){ { .tv_sec = times.actime }, { .tv_sec = times.modtime } }, 0);
+}
+
+static long handle_futimesat(struct caller *c, const __u64 *a)
+{
+	struct timespec times[2];
+	struct timeval tv[2];
+
+	if (!a[1])
+		return REPLY_CONTINUE;
+	if (!a[2])
+		return path_utimes(c, (int)a[0], a[1], NULL, 0);
+	if (caller_read(c, tv, a[2], sizeof(tv)))
+		return -EFAULT;
+	for (int i = 0; i < 2; i++) {
+		if (tv[i].tv_usec < 0 || tv[i].tv_usec >= 1000000)
+			return -EINVAL;
+		times[i] = (struct timespec){ tv[i].tv_sec, tv[i].tv_usec * 1000 };
+	}
+	return path_utimes(c, (int)a[0], a[1], times, 0);
+}
+
+static long handle_utimes(struct caller *c, const __u64 *a)
+{
+	return handle_futimesat(c, (const __u64[]){ (__u64)AT_FDCWD, a[0], a[1] });
 }
 
 static long handle_chmod(struct caller *c, const __u64 *a)
@@ -383,11 +474,14 @@ static const handler handlers[] = {
 	[__NR_access] = handle_access,
 	[__NR_readlink] = handle_readlink,
 	[__NR_mkdir] = handle_mkdir,
-	[__NR_mknod] = handle_mkdir,
+	[__NR_mknod] = handle_mknod,
 	[__NR_symlink] = handle_symlink,
-	[__NR_link] = handle_symlink,
+	[__NR_link] = handle_link,
 	[__NR_unlink] = handle_unlink,
-	[__NR_rmdir] = handle_unlink,
+	[__NR_rmdir] = handle_rmdir,
+	[__NR_utime] = handle_utime,
+	[__NR_utimes] = handle_utimes,
+	[__NR_futimesat] = handle_futimesat,
 	[__NR_rename] = handle_rename,
 	[__NR_chmod] = handle_chmod,
 	[__NR_chown] = handle_chown,
@@ -413,14 +507,20 @@ static const handler handlers[] = {
 	[__NR_faccessat2] = handle_faccessat2,
 	[__NR_readlinkat] = handle_readlinkat,
 	[__NR_mkdirat] = handle_mkdirat,
-	[__NR_mknodat] = handle_mkdirat,
+	[__NR_mknodat] = handle_mknodat,
 	[__NR_symlinkat] = handle_symlinkat,
 	[__NR_linkat] = handle_linkat,
 	[__NR_unlinkat] = handle_unlinkat,
 #ifdef __NR_renameat
 	[__NR_renameat] = handle_renameat,
 #endif
-	[__NR_renameat2] = handle_renameat,
+	[__NR_renameat2] = handle_renameat2,
+	[__NR_truncate] = handle_truncate,
+	[__NR_utimensat] = handle_utimensat,
+	[__NR_setxattr] = handle_setxattr,
+	[__NR_lsetxattr] = handle_lsetxattr,
+	[__NR_removexattr] = handle_setxattr,
+	[__NR_lremovexattr] = handle_lsetxattr,
 	[__NR_fchmodat] = handle_fchmodat,
 	[__NR_fchmodat2] = handle_fchmodat2,
 	[__NR_fchownat] = handle_fchownat,
