@@ -102,6 +102,15 @@ static int lock(int pages)
 	return 0;
 }
 
+static void dma_round_trip(volatile void *bar, u8 *memory)
+{
+	memset(memory, 0x5a, SIZE);
+	edu_dma(bar, IOVA, SIZE, 0);
+	memset(memory, 0, SIZE);
+	edu_dma(bar, IOVA, SIZE, EDU_DMA_TO_RAM);
+	CHECK_EQ(memory[SIZE - 1], 0x5a);
+}
+
 static int leave_daemon(const char *path)
 {
 	u8 *memory = test_memory(PAGE);
@@ -110,20 +119,23 @@ static int leave_daemon(const char *path)
 	struct vfio v;
 	int fd;
 
+	bar = open_edu(&v);
 	if (OK(fork()))
 		return 5;
 	OK(setsid());
+	OK(vfio_map(v.container, memory, IOVA, PAGE));
 	while (getppid() == program)
 		usleep(1000);
 	/* Long enough for a supervisor that would end too. */
 	usleep(200000);
+	dma_round_trip(bar, memory);
+	OK(munmap((void *)bar, EDU_BAR_SIZE));
+	OK(close(v.device));
+	OK(close(v.group));
+	OK(close(v.container));
 	bar = open_edu(&v);
 	OK(vfio_map(v.container, memory, IOVA, PAGE));
-	memset(memory, 0x5a, SIZE);
-	edu_dma(bar, IOVA, SIZE, 0);
-	memset(memory, 0, SIZE);
-	edu_dma(bar, IOVA, SIZE, EDU_DMA_TO_RAM);
-	CHECK_EQ(memory[SIZE - 1], 0x5a);
+	dma_round_trip(bar, memory);
 	fd = OK(open(path, O_WRONLY | O_CREAT, 0600));
 	OK(write(fd, "done\n", 5));
 	return 0;
