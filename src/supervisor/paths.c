@@ -483,15 +483,22 @@ long path_readlink(struct caller *c, int dirfd, u64 path, u64 buf, size_t size)
 	return copy_text(c, buf, size, target);
 }
 
-static long statfs_sysfs(struct caller *c, u64 buf)
+/* The file system of the view's @path. */
+static long statfs_view(struct caller *c, const char *path, u64 buf)
 {
+	char top[5];
 	struct statfs fs;
 
-	if (statfs("/sys", &fs) || fs.f_type != SYSFS_MAGIC)
+	snprintf(top, sizeof(top), "%.4s", path);
+	if (strcmp(top, "/sys")) {
+		if (statfs(top, &fs))
+			return -errno;
+	} else if (statfs(top, &fs) || fs.f_type != SYSFS_MAGIC) {
 		fs = (struct statfs){ .f_type = SYSFS_MAGIC,
 				      .f_bsize = PAGE_SIZE_4K,
 				      .f_namelen = NAME_MAX,
 				      .f_frsize = PAGE_SIZE_4K };
+	}
 	return caller_write(c, buf, &fs, sizeof(fs));
 }
 
@@ -502,9 +509,9 @@ long path_statfs(struct caller *c, u64 path, u64 buf)
 	long r;
 
 	locate_for_stat(c, AT_FDCWD, path, true, &w);
-	if (w.kind == WHERE_TREE && !strncmp(w.path, "/sys", 4)) {
+	if (w.kind == WHERE_TREE || w.kind == WHERE_NODE) {
 		r = stat_where(c, &w, true, &st);
-		return r ? r : statfs_sysfs(c, buf);
+		return r ? r : statfs_view(c, w.path, buf);
 	}
 	return w.kind == WHERE_ERROR ? w.error : REPLY_CONTINUE;
 }
@@ -518,7 +525,7 @@ long file_statfs(struct caller *c, int fd, u64 buf)
 	if (proc_link(c->tid, name, target, sizeof(target)) < 0)
 		return REPLY_CONTINUE;
 	tree = tree_strip(c->sv, target);
-	return tree && !strncmp(tree, "/sys", 4) ? statfs_sysfs(c, buf) : REPLY_CONTINUE;
+	return tree ? statfs_view(c, tree, buf) : REPLY_CONTINUE;
 }
 
 long path_xattr(struct caller *c, u64 path, bool follow, bool list)
