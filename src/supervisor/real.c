@@ -149,6 +149,6 @@ ssize_t real_readlink(struct caller *c, const char *path, char *buf, size_t size
 		return snprintf(buf, size, "%d", program->tgid);
 	if (program && !strcmp(path, "/proc/thread-self"))
 		return snprintf(buf, size, "%d/task/%d", program->tgid, c->tid);
-	n = readlinkat(place.dir, place.name, buf, size);
+	n = readlinkat(place.dir, place.name ? place.name : "", buf, size);
 	return n < 0 ? -errno : n;
 }

@@ -60,7 +60,7 @@ static void enable_bus_master(int device)
 {
 	struct vfio_region_info config = { .argsz = sizeof(config),
 					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	uint16_t command;
+	uint16_t command = 0;
 
 	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config) ||
 	    pread(device, &command, 2, config.offset + 4) != 2)
