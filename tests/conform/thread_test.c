@@ -168,7 +168,7 @@ static void use_without_leader(void)
 	edu_write(edu_map_bar(v.device), EDU_IRQ_RAISE, 1);
 	CHECK_EQ(test_eventfd_wait(fd, 2000), 1);
 	OK(vfio_unmap(v.container, IOVA, PAGE));
-	exit(0);
+	_exit(0);
 }
 
 static void *open_without_leader(void *arg)
