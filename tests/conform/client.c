@@ -10,7 +10,7 @@ const char *test_bdf = "0000:01:00.0";
 
 /* LeakSanitizer of a program that is traced (a trapped BAR, a debugger) aborts it; uvfio itself is
  * looked after. */
-int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void) __attribute__((visibility("default")));
 int __lsan_is_turned_off(void)
 {
 	return 1;
