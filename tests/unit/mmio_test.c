@@ -139,6 +139,15 @@ static pid_t tracer_of(pid_t tid)
 	return tracer;
 }
 
+/* gcc and clang tell in different ways. */
+#if defined(__SANITIZE_THREAD__)
+#define TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN
+#endif
+#endif
+
 /* ---- in the test ---- */
 
 /* Runs @body in a child, which waits until it is attached. */
@@ -933,8 +942,7 @@ int main(int argc, char **argv)
 		TEST(test_other_faults), TEST(test_fork),	TEST(test_job_control),
 		TEST(test_child_exit),	 TEST(test_debugger),	TEST(test_detach_stopped),
 		TEST(test_remove_file),
-#ifndef __SANITIZE_THREAD__ /* which supports neither threads in a forked child nor its handlers \
-			     */
+#ifndef TSAN /* which supports neither threads in a forked child nor its handlers */
 		TEST(test_timers),	 TEST(test_threads),	TEST(test_exec),
 		TEST(test_attach_late),	 TEST(test_detach),
 #endif
