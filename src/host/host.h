@@ -70,16 +70,6 @@ struct host_node {
  * comparison.
  */
 enum host_path_kind host_path(struct host *host, const char *path, struct host_node *node);
-/* Cheap first question: whether any path that starts with @prefix (same form) could be other than
- * HOST_PATH_REAL. */
-bool host_path_covers(struct host *host, const char *prefix);
-
-/*
- * Makes @path absolute (relative to @base, absolute itself) and takes ".", "..", and double and
- * trailing slashes out of it, without a look at the file system: symbolic links are the caller's.
- * 0, -ENOENT (empty), -ENAMETOOLONG (@size bytes are too few).
- */
-int host_path_normalize(const char *base, const char *path, char *out, size_t size);
 
 /*
  * A control attribute (driver/unbind, driver_override, reset, ...) was written: what the write

@@ -55,11 +55,6 @@ enum host_path_kind host_path(struct host *host, const char *path, struct host_n
 	return kind;
 }
 
-bool host_path_covers(struct host *host, const char *prefix)
-{
-	return host_tree_covers(host->tree, prefix);
-}
-
 enum host_attr_kind host_attr_kind(const char *path)
 {
 	static const char devices[] = "/sys/devices/pci";
@@ -72,47 +67,4 @@ enum host_attr_kind host_attr_kind(const char *path)
 	if (!strcmp(name, "rom") || (!strncmp(name, "resource", 8) && isdigit(name[8])))
 		return HOST_ATTR_REGISTERS;
 	return HOST_ATTR_TEXT;
-}
-
-/* Appends the components of @path to the @len bytes in @out; the new length, or -errno. */
-static ssize_t append(char *out, size_t size, size_t len, const char *path)
-{
-	while (*path) {
-		size_t n;
-
-		path += strspn(path, "/");
-		n = strcspn(path, "/");
-		if (n == 2 && !memcmp(path, "..", 2)) {
-			while (len && out[--len] != '/')
-				;
-		} else if (n && !(n == 1 && *path == '.')) {
-			if (n >= size || len + 1 >= size - n)
-				return -ENAMETOOLONG;
-			out[len++] = '/';
-			memcpy(out + len, path, n);
-			len += n;
-		}
-		path += n;
-	}
-	return (ssize_t)len;
-}
-
-int host_path_normalize(const char *base, const char *path, char *out, size_t size)
-{
-	ssize_t len = 0;
-
-	if (!*path)
-		return -ENOENT;
-	if (size < 2)
-		return -ENAMETOOLONG;
-	if (*path != '/')
-		len = append(out, size, 0, base);
-	if (len >= 0)
-		len = append(out, size, (size_t)len, path);
-	if (len < 0)
-		return (int)len;
-	if (!len)
-		out[len++] = '/';
-	out[len] = '\0';
-	return 0;
 }

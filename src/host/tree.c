@@ -294,17 +294,6 @@ enum host_path_kind host_tree_classify(struct host_tree *tree, const char *path)
 	return HOST_PATH_REAL;
 }
 
-bool host_tree_covers(const struct host_tree *tree, const char *prefix)
-{
-	size_t len = strlen(prefix);
-	const char *rest;
-
-	if (len < 4)
-		return !memcmp(prefix, "/sys", len) || !memcmp(prefix, "/dev", len) ||
-		       !memcmp(prefix, "/run", len);
-	return !outside(prefix) && lookup(tree, prefix, &rest);
-}
-
 struct host_tree *host_tree_new(const char *dir)
 {
 	struct host_tree *tree = calloc(1, sizeof(*tree));

@@ -33,7 +33,6 @@ void host_tree_disown(struct host_tree *tree, const char *path);
 
 /* HOST_PATH_REAL, _TREE or _ABSENT. Fills in the stand-ins of a merged directory. */
 enum host_path_kind host_tree_classify(struct host_tree *tree, const char *path);
-bool host_tree_covers(const struct host_tree *tree, const char *prefix);
 
 /*
  * Contents. Each returns 0 or -errno; the first error of a tree is kept too (host_tree_error()),
