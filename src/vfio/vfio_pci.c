@@ -86,7 +86,11 @@ static int open_parts(struct vfio_pci *pci)
 {
 	int ret;
 
+	/* The model may be at work: a DMA that an earlier user started, say. */
+	pthread_mutex_lock(&pci->dev->lock);
+	pci->rom_size = vfio_pci_rom_size(pci->dev);
 	pci->virt = pci_virt_new(&pci->dev->pci, &pci->dev->ident, &virt_ops, pci);
+	pthread_mutex_unlock(&pci->dev->lock);
 	if (!pci->virt)
 		return -ENOMEM;
 	ret = vfio_pci_irqs_init(pci);
@@ -110,7 +114,6 @@ int vfio_pci_open(struct vfio_device *vdev)
 	function_enable(pci->dev);
 	pci->reset_works = !vfio_pci_reset_function(pci->dev);
 	function_opened(pci);
-	pci->rom_size = vfio_pci_rom_size(pci->dev);
 	ret = open_parts(pci);
 	if (ret)
 		return ret;

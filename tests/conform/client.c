@@ -8,14 +8,6 @@
 unsigned long test_iommu_type;
 const char *test_bdf = "0000:01:00.0";
 
-/* LeakSanitizer of a program that is traced (a trapped BAR, a debugger) aborts it; uvfio itself is
- * looked after. */
-int __lsan_is_turned_off(void) __attribute__((visibility("default")));
-int __lsan_is_turned_off(void)
-{
-	return 1;
-}
-
 void test_failed(const char *file, int line, const char *format, ...)
 {
 	va_list ap;
