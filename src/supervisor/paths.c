@@ -273,6 +273,26 @@ long path_open(struct caller *c, int dirfd, u64 path, u64 flags, mode_t mode, u6
 	}
 }
 
+/* An open container or group is the node that it was opened by, as long as there is one. */
+static void stat_same_inode(const struct supervisor *sv, const struct vfio_file *file,
+			    struct stat *st)
+{
+	char path[PATH_MAX + sizeof(file->link)];
+	struct stat node;
+
+	if (!S_ISCHR(file->mode))
+		return;
+	snprintf(path, sizeof(path), "%s%s", sv->dir, file->link);
+	if (lstat(path, &node))
+		return;
+	st->st_dev = node.st_dev;
+	st->st_ino = node.st_ino;
+	st->st_nlink = node.st_nlink;
+	st->st_uid = node.st_uid;
+	st->st_gid = node.st_gid;
+	st->st_mode = S_IFCHR | (node.st_mode & 07777);
+}
+
 static void stat_as_node(struct stat *st, u32 mode, u32 major, u32 minor)
 {
 	st->st_mode = mode;
@@ -312,6 +332,7 @@ static long stat_where(struct caller *c, struct where *w, bool follow, struct st
 			return -errno;
 		stat_as_node(st, w->tracked->file->mode, w->tracked->file->major,
 			     w->tracked->file->minor);
+		stat_same_inode(c->sv, w->tracked->file, st);
 		return 0;
 	case WHERE_REAL:
 		return real_stat(c, w->path, follow, st);
@@ -411,6 +432,12 @@ long path_statx(struct caller *c, int dirfd, u64 path, int flags, unsigned int m
 	if (r)
 		return r;
 	stx.stx_mode = st.st_mode;
+	stx.stx_uid = st.st_uid;
+	stx.stx_gid = st.st_gid;
+	stx.stx_ino = st.st_ino;
+	stx.stx_nlink = st.st_nlink;
+	stx.stx_dev_major = major(st.st_dev);
+	stx.stx_dev_minor = minor(st.st_dev);
 	stx.stx_size = st.st_size;
 	stx.stx_blocks = st.st_blocks;
 	stx.stx_rdev_major = major(st.st_rdev);

@@ -390,6 +390,10 @@ static dev_t check_node(int fd, const char *path)
 	CHECK(S_ISCHR(by_fd.st_mode));
 	CHECK_EQ(by_fd.st_mode, by_path.st_mode);
 	CHECK_EQ(by_fd.st_rdev, by_path.st_rdev);
+	CHECK_EQ(by_fd.st_dev, by_path.st_dev);
+	CHECK_EQ(by_fd.st_ino, by_path.st_ino);
+	CHECK_EQ(by_fd.st_nlink, by_path.st_nlink);
+	CHECK_EQ(stx.stx_ino, by_path.st_ino);
 	CHECK_EQ(stx.stx_mode, by_fd.st_mode);
 	CHECK_EQ(makedev(stx.stx_rdev_major, stx.stx_rdev_minor), by_fd.st_rdev);
 	return by_fd.st_rdev;
