@@ -63,7 +63,7 @@ struct mmio {
 	bool letting_go; /* every tracee is detached at its next stop */
 	pid_t zombie;	 /* a child of this process that waits to be reaped by it, or 0 */
 	struct mmio_maps maps[MMIO_MAPS_CACHE];
-	int cpu;       /* where the tracing thread is kept, or -1 */
+	int cpu; /* where the tracing thread is kept, or -1 */
 	u64 cpu_checked_ns;
 	u8 xstate[MMIO_XSTATE_SIZE];
 };
