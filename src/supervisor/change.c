@@ -36,7 +36,7 @@ static long look(struct caller *c, int dirfd, u64 path, struct where *w, struct 
 long path_create(struct caller *c, int dirfd, u64 path, bool file)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r = look(c, dirfd, path, &w, &st);
 
 	if (r == -ENOENT && w.kind != WHERE_ERROR)
@@ -47,7 +47,7 @@ long path_create(struct caller *c, int dirfd, u64 path, bool file)
 long path_remove(struct caller *c, int dirfd, u64 path, bool dir)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r = look(c, dirfd, path, &w, &st);
 
 	if (r)
@@ -62,7 +62,7 @@ static long rename_or_link(struct caller *c, int from_dir, u64 from, int to_dir,
 			   bool replaces)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r = look(c, from_dir, from, &w, &st), s;
 
 	if (r && r != REPLY_CONTINUE)
@@ -123,7 +123,7 @@ static long find(struct caller *c, int dirfd, u64 path, int flags, int cap, stru
 long path_chmod(struct caller *c, int dirfd, u64 path, u32 mode, int flags)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r = find(c, dirfd, path, flags, CAP_FOWNER, &w, &st);
 
 	if (r)
@@ -136,7 +136,7 @@ long path_chmod(struct caller *c, int dirfd, u64 path, u32 mode, int flags)
 long path_chown(struct caller *c, int dirfd, u64 path, uid_t uid, gid_t gid, int flags)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r = find(c, dirfd, path, flags, CAP_CHOWN, &w, &st);
 
 	if (r)
@@ -147,7 +147,7 @@ long path_chown(struct caller *c, int dirfd, u64 path, uid_t uid, gid_t gid, int
 long path_truncate(struct caller *c, u64 path, int64_t length)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	if (length < 0)
@@ -181,7 +181,7 @@ long path_truncate(struct caller *c, u64 path, int64_t length)
 long path_utimes(struct caller *c, int dirfd, u64 path, const struct timespec *times, int flags)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	if (flags & ~AT_SYMLINK_NOFOLLOW)
