@@ -482,7 +482,9 @@ static int publish_draft(struct range_map *map, struct cursor *cur, unsigned int
 
 	if (!draft->n || (!level && draft->n == 1)) {
 		with.n = draft->n;
-		with.node[0] = draft->child[0];
+		/* A draft of n has n children.
+		 * NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
+		with.node[0] = draft->n ? draft->child[0] : NULL;
 		return replace_node(map, cur, level, &with);
 	}
 	if (level && draft->n < INNER_MIN) {

@@ -39,7 +39,7 @@ static int line_of(const char *text, size_t offset)
 {
 	int line = 1;
 
-	for (size_t i = 0; i < offset && text[i]; i++)
+	for (size_t i = 0; text && i < offset && text[i]; i++)
 		line += text[i] == '\n';
 	return line;
 }

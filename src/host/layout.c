@@ -171,12 +171,12 @@ static int place_children(struct layout *l, struct host_function *bridge);
 static int place_item(struct layout *l, struct host_bus *bus, const struct host_item *item,
 		      int slot, int func)
 {
-	struct host_function *fn;
+	struct host_function *fn = NULL;
 	int err = check_behind(l, item, bus);
 
 	if (!err)
 		err = place(l, bus, item, item->kind, slot, func, &fn);
-	if (err || item->kind == HOST_ENDPOINT)
+	if (err || !fn || item->kind == HOST_ENDPOINT)
 		return err;
 	if (!bus_new(l->host, fn))
 		return -ENOMEM;
@@ -307,7 +307,7 @@ static int compare_ports(const void *a, const void *b)
 
 static int place_port(struct layout *l, const struct port *port, int slot, int func, bool multi)
 {
-	struct host_function *fn;
+	struct host_function *fn = NULL;
 	struct host_bus *bus;
 	int err;
 
@@ -317,7 +317,7 @@ static int place_port(struct layout *l, const struct port *port, int slot, int f
 	} else {
 		err = place(l, l->root, NULL, HOST_ROOT_PORT, slot, func, &fn);
 	}
-	if (err)
+	if (err || !fn)
 		return err;
 	fn->multifunction |= multi;
 	if (port->bridge)

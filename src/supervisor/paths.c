@@ -73,7 +73,7 @@ static long open_node(struct caller *c, const struct host_node *node, const char
 		      u64 flags)
 {
 	struct vfio_file *file;
-	struct stat st;
+	struct stat st = {};
 	int r;
 
 	if (flags & O_DIRECTORY)
@@ -122,7 +122,7 @@ static long open_path(struct caller *c, const char *path, const char *physical, 
 	const char *base = strrchr(physical, '/') + 1;
 	cleanup_fd int fd = -1;
 	char text[PATH_MAX];
-	struct stat st;
+	struct stat st = {};
 	ssize_t n, len = strlen(base);
 
 	if (lstat(physical, &st))
@@ -146,7 +146,7 @@ static long open_path(struct caller *c, const char *path, const char *physical, 
 /* The same outside of the tree. */
 static long open_real_path(struct caller *c, const char *path, u64 name, u64 flags)
 {
-	struct stat st;
+	struct stat st = {};
 	int r = real_stat(c, path, !(flags & O_NOFOLLOW), &st);
 
 	if (r)
@@ -207,7 +207,7 @@ static long attribute_open(const char *path, const struct stat *st, u64 flags)
 static long open_tree(struct caller *c, const struct where *w, u64 flags)
 {
 	char link[32];
-	struct stat st;
+	struct stat st = {};
 	int config;
 	long r;
 
@@ -364,7 +364,7 @@ static void locate_for_stat(struct caller *c, int dirfd, u64 path, bool follow, 
 long file_stat(struct caller *c, int fd, u64 buf)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	locate_fd(c, fd, &w);
@@ -382,7 +382,7 @@ long path_stat(struct caller *c, int dirfd, u64 path, u64 buf, int flags)
 {
 	bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	if (flags & ~STAT_FLAGS)
@@ -406,7 +406,7 @@ long path_statx(struct caller *c, int dirfd, u64 path, int flags, unsigned int m
 	bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
 	struct statx stx;
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	bool empty;
 	long r;
 
@@ -449,7 +449,7 @@ long path_access(struct caller *c, int dirfd, u64 path, int mode, int flags)
 {
 	bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	if (mode & ~(R_OK | W_OK | X_OK) ||
@@ -532,7 +532,7 @@ static long statfs_view(struct caller *c, const char *path, u64 buf)
 long path_statfs(struct caller *c, u64 path, u64 buf)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	locate_for_stat(c, AT_FDCWD, path, true, &w);
@@ -558,7 +558,7 @@ long file_statfs(struct caller *c, int fd, u64 buf)
 long path_xattr(struct caller *c, u64 path, bool follow, bool list)
 {
 	struct where w;
-	struct stat st;
+	struct stat st = {};
 	long r;
 
 	locate_for_stat(c, AT_FDCWD, path, follow, &w);

@@ -68,7 +68,7 @@ static int open_or_create(const struct caller *c, const struct place *place, int
 
 int real_open_fd(struct caller *c, const char *path, u64 flags, mode_t mode)
 {
-	cleanup_place struct place place = { .dir = -1 };
+	cleanup_place struct place place = { .dir = -1, .name = "." };
 	int how = (int)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	cleanup_fd int fd = -1;
 	int r = place_open(c, path, &place);
@@ -105,7 +105,7 @@ static int no_follow(const struct place *place, bool follow)
 
 int real_stat(struct caller *c, const char *path, bool follow, struct stat *st)
 {
-	cleanup_place struct place place = { .dir = -1 };
+	cleanup_place struct place place = { .dir = -1, .name = "." };
 	int r = place_open(c, path, &place);
 
 	if (r)
@@ -116,7 +116,7 @@ int real_stat(struct caller *c, const char *path, bool follow, struct stat *st)
 int real_statx(struct caller *c, const char *path, bool follow, unsigned int mask,
 	       struct statx *stx)
 {
-	cleanup_place struct place place = { .dir = -1 };
+	cleanup_place struct place place = { .dir = -1, .name = "." };
 	int r = place_open(c, path, &place);
 
 	if (r)
@@ -128,7 +128,7 @@ int real_statx(struct caller *c, const char *path, bool follow, unsigned int mas
 
 int real_access(struct caller *c, const char *path, bool follow, int mode)
 {
-	cleanup_place struct place place = { .dir = -1 };
+	cleanup_place struct place place = { .dir = -1, .name = "." };
 	int r = place_open(c, path, &place);
 
 	if (r)
@@ -138,7 +138,7 @@ int real_access(struct caller *c, const char *path, bool follow, int mode)
 
 ssize_t real_readlink(struct caller *c, const char *path, char *buf, size_t size)
 {
-	cleanup_place struct place place = { .dir = -1 };
+	cleanup_place struct place place = { .dir = -1, .name = "." };
 	struct program *program = program_find(c->sv, c->tid);
 	int r = place_open(c, path, &place);
 	ssize_t n;
@@ -149,6 +149,6 @@ ssize_t real_readlink(struct caller *c, const char *path, char *buf, size_t size
 		return snprintf(buf, size, "%d", program->tgid);
 	if (program && !strcmp(path, "/proc/thread-self"))
 		return snprintf(buf, size, "%d/task/%d", program->tgid, c->tid);
-	n = readlinkat(place.dir, place.name ? place.name : "", buf, size);
+	n = readlinkat(place.dir, place.name, buf, size);
 	return n < 0 ? -errno : n;
 }
