@@ -77,7 +77,8 @@ static bool interesting(const char *path)
 	while (path[0] == '/' && (path[1] == '/' || (path[1] == '.' && path[2] == '/')))
 		path += path[1] == '/' ? 1 : 2;
 	return under(path, "/sys") || under(path, "/dev") || under(path, "/proc") ||
-	       under(path, "/run/modprobe.d") || !strcmp(path, "/") || has_dots(path);
+	       (under(path, "/run") && strstr(path, "modprobe.d")) || !strcmp(path, "/") ||
+	       has_dots(path);
 }
 
 /* The walk ends. */
